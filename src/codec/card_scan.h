@@ -1,0 +1,22 @@
+// Finds card data in text: full card numbers (13-19 digits, single spaces and dashes between them
+// ignored, a known issuer prefix, Luhn check) and keys that name a security code or track data.
+#ifndef TILL_CARD_SCAN_H
+#define TILL_CARD_SCAN_H
+
+#include "buf.h"
+#include "text.h"
+
+#include <stdbool.h>
+
+// True when `text` holds a full card number. Linear time.
+bool card_scan_text(struct text text);
+// True for cvv, cvv2, cvc, cvc2, cid, track1, track2, track_data, pin, pin_block, card_number and pan,
+// whatever the letters' case and with '_' and '-' ignored.
+bool card_scan_key(struct text key);
+
+// Appends `body` with every digit of a card number but the last four replaced by '*', and, where the
+// body is JSON, the values of the keys above replaced by "***". The size of the text may change.
+// Works on any bytes.
+void card_redact(struct text body, struct buf *out);
+
+#endif
