@@ -1,0 +1,359 @@
+// One batch after another, each in transactions of at most slice_max messages.
+#include "lane.h"
+
+#include "failpoint.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define SLICE_MAX BATCH_COUNT_MAX
+
+static enum applied_topic applied_topic_of(enum bus_topic source)
+{
+    return source == BUS_ORDERS ? APPLIED_ORDERS : APPLIED_PAYMENTS;
+}
+
+enum err lane_open(struct lane *lane, struct store *store, struct bus *bus,
+                   const struct pipeline_rules *rules, struct clock clock, struct log *log,
+                   struct why *why)
+{
+    memset(lane, 0, sizeof(*lane));
+    lane->matcher = (struct matcher){store, bus, rules, clock};
+    lane->log = log;
+    lane->name = TEXT("lane");
+    lane->slice_max = SLICE_MAX;
+    enum err err = ERR_OK;
+    for (size_t topic = 0; topic < APPLIED_TOPIC_COUNT; topic++) {
+        ranges_init(&lane->applied[topic], LANE_RANGES_MAX);
+        if (err == ERR_OK && bus->log_id.size > 0) {
+            err = store_load_applied(store, bus->log_id, (enum applied_topic)topic,
+                                     &lane->applied[topic], why);
+        }
+    }
+    uint32_t starts = 0;
+    if (err == ERR_OK) {
+        err = store_add_start(store, lane->name, &starts, why);
+    }
+    lane->starts_pending = true;
+    lane->careful_left = starts > 1 ? BATCH_COUNT_MAX : 0;
+    if (err != ERR_OK) {
+        for (size_t topic = 0; topic < APPLIED_TOPIC_COUNT; topic++) {
+            ranges_deinit(&lane->applied[topic]);
+        }
+    }
+    return err;
+}
+
+static enum err clear_starts(struct lane *lane, struct why *why)
+{
+    if (!lane->starts_pending || lane->careful_left > 0) {
+        return ERR_OK;
+    }
+    enum err err = store_clear_starts(lane->matcher.store, lane->name, why);
+    lane->starts_pending = err != ERR_OK;
+    return err;
+}
+
+enum err lane_close(struct lane *lane, struct why *why)
+{
+    lane->careful_left = 0;
+    enum err err = clear_starts(lane, why);
+    for (size_t topic = 0; topic < APPLIED_TOPIC_COUNT; topic++) {
+        ranges_deinit(&lane->applied[topic]);
+    }
+    return err;
+}
+
+// --- the ledger --------------------------------------------------------------------------------
+
+// Tallies of a slice, by topic, outcome and currency; kept small because few combinations occur.
+struct tallies {
+    struct tally *items;
+    size_t count;
+    size_t cap;
+};
+
+static void tally_item(struct tallies *tallies, const struct batch_item *item)
+{
+    struct tally tally = {applied_topic_of(item->source), item->outcome, CURRENCY_NONE, 1, 0};
+    int64_t minor = 0;
+    if (item->refusal == NULL &&
+        event_stated_money(&item->incoming.event, &tally.currency, &minor)) {
+        tally.amount_minor = minor;
+    }
+    for (size_t i = 0; i < tallies->count; i++) {
+        struct tally *known = &tallies->items[i];
+        if (known->topic == tally.topic && known->outcome == tally.outcome &&
+            currency_equal(known->currency, tally.currency)) {
+            known->messages++;
+            known->amount_minor += tally.amount_minor;
+            return;
+        }
+    }
+    assert(tallies->count < tallies->cap);
+    tallies->items[tallies->count++] = tally;
+}
+
+static enum err write_tallies(struct lane *lane, const struct batch_item *items, size_t count,
+                              struct arena *arena, struct why *why)
+{
+    struct tallies tallies = {.cap = (size_t)APPLIED_TOPIC_COUNT * OUTCOME_COUNT *
+                                     (currency_count() + 1)};
+    tallies.items = ARENA_ARRAY(arena, struct tally, tallies.cap);
+    if (tallies.items == NULL) {
+        return why_set(why, ERR_NO_MEMORY, "a batch needs more memory than its arena has");
+    }
+    for (size_t i = 0; i < count; i++) {
+        tally_item(&tallies, &items[i]);
+    }
+    return store_add_tallies(lane->matcher.store, lane->matcher.bus->log_id, tallies.items,
+                             tallies.count, why);
+}
+
+// Adds the slice's message numbers of one topic as ranges, neighbours joined.
+static enum err write_applied(struct lane *lane, enum applied_topic topic,
+                              const struct batch_item *items, size_t count, struct arena *arena,
+                              struct why *why)
+{
+    struct range *ranges = ARENA_ARRAY(arena, struct range, count);
+    size_t range_count = 0;
+    if (ranges == NULL) {
+        return why_set(why, ERR_NO_MEMORY, "a batch needs more memory than its arena has");
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (applied_topic_of(items[i].source) != topic) {
+            continue;
+        }
+        uint64_t sequence = items[i].message->sequence;
+        if (range_count > 0 && ranges[range_count - 1].last + 1 == sequence) {
+            ranges[range_count - 1].last = sequence;
+        } else {
+            ranges[range_count++] = (struct range){sequence, sequence};
+        }
+    }
+    return store_add_applied(lane->matcher.store, lane->matcher.bus->log_id, topic, ranges,
+                             range_count, why);
+}
+
+static enum err write_ledger(struct lane *lane, const struct batch_item *items, size_t count,
+                             struct arena *arena, struct why *why)
+{
+    if (lane->matcher.bus->log_id.size == 0) {
+        return ERR_OK; // this bus doesn't number its messages
+    }
+    enum err err = write_tallies(lane, items, count, arena, why);
+    for (size_t topic = 0; err == ERR_OK && topic < APPLIED_TOPIC_COUNT; topic++) {
+        err = write_applied(lane, (enum applied_topic)topic, items, count, arena, why);
+    }
+    return err;
+}
+
+// After the commit: the same in memory. Failing to remember would count a redelivery twice.
+static enum err remember(struct lane *lane, const struct batch_item *items, size_t count,
+                         struct why *why)
+{
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < count; i++) {
+        enum applied_topic topic = applied_topic_of(items[i].source);
+        uint64_t sequence = items[i].message->sequence;
+        atomic_fetch_add(&lane->counters.messages[topic][items[i].outcome], 1);
+        if (err == ERR_OK && lane->matcher.bus->log_id.size > 0) {
+            err = ranges_add(&lane->applied[topic], sequence, sequence);
+        }
+    }
+    return err == ERR_OK ? ERR_OK
+                         : why_set(why, ERR_NO_MEMORY,
+                                   "the set of applied messages does not fit into memory");
+}
+
+// --- slices ------------------------------------------------------------------------------------
+
+static enum err apply_in_transaction(struct lane *lane, struct batch_item *items, size_t count,
+                                     struct arena *arena, struct why *why)
+{
+    struct store *store = lane->matcher.store;
+    enum err err = store_begin(store, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    err = match_step(&lane->matcher, items, count, arena, why);
+    if (err == ERR_OK) {
+        err = write_ledger(lane, items, count, arena, why);
+    }
+    if (err == ERR_OK) {
+        err = clear_starts(lane, why);
+    }
+    FAILPOINT("before_commit");
+    if (err != ERR_OK) {
+        store_rollback(store);
+        return err;
+    }
+    err = store_commit(store, why);
+    FAILPOINT("after_commit");
+    return err == ERR_OK ? remember(lane, items, count, why) : err;
+}
+
+// Takes back refusals that a rolled-back step had put into the arena.
+static void forget_refusals_above(struct arena *arena, size_t mark, struct batch_item *items,
+                                  size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if ((const unsigned char *)items[i].refusal >= arena->base + mark) {
+            items[i].refusal = NULL;
+        }
+    }
+}
+
+// Applies in transactions of slice_max items; halves them when the partitions don't fit.
+static enum err apply_slices(struct lane *lane, struct batch *batch, struct batch_item *items,
+                             size_t count, struct why *why)
+{
+    size_t mark = arena_mark(&batch->arena);
+    for (size_t first = 0; first < count;) {
+        size_t left = count - first;
+        size_t slice = left < lane->slice_max ? left : lane->slice_max;
+        bool was_pending = lane->starts_pending;
+        enum err err = apply_in_transaction(lane, items + first, slice, &batch->arena, why);
+        if (err == ERR_OK) {
+            first += slice;
+            lane->slice_max = lane->slice_max < SLICE_MAX ? lane->slice_max * 2 : SLICE_MAX;
+        } else {
+            lane->starts_pending = was_pending;
+            bool may_fit = err == ERR_NO_MEMORY && arena_overflowed(&batch->arena) && slice > 1;
+            if (!may_fit) {
+                return err;
+            }
+            forget_refusals_above(&batch->arena, mark, items + first, slice);
+            lane->slice_max = slice / 2;
+        }
+        batch->arena.overflowed = false;
+        arena_rewind(&batch->arena, mark);
+    }
+    return ERR_OK;
+}
+
+// Moves what was not applied before to the front, in order; returns how many.
+static size_t drop_applied(struct lane *lane, struct batch *batch, struct batch_item *out_items)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct batch_item *item = &batch->items[i];
+        bool applied =
+            lane->matcher.bus->log_id.size > 0 &&
+            ranges_contain(&lane->applied[applied_topic_of(item->source)], item->message->sequence);
+        if (applied) {
+            atomic_fetch_add(&lane->counters.redelivered, 1);
+        } else {
+            out_items[kept++] = *item;
+        }
+    }
+    return kept;
+}
+
+static void count_batch(struct lane *lane, const struct batch *batch)
+{
+    atomic_fetch_add(&lane->counters.batches, 1);
+    atomic_fetch_add(&lane->counters.unknown_fields, batch->remarks.unknown_fields);
+    atomic_fetch_add(&lane->counters.prices_rounded, batch->remarks.prices_rounded);
+    atomic_fetch_add(&lane->counters.times_unparsed, batch->remarks.times_unparsed);
+}
+
+// An orders subscription that was empty when it was asked had given out everything published before.
+static void raise_watermark(struct lane *lane, const struct batch *batch)
+{
+    int64_t reached_us = batch->orders_pulled && batch->order_count == 0 ? batch->pulled_us : 0;
+    for (size_t i = 0; i < batch->order_count; i++) {
+        int64_t published_us = batch->items[i].message->published_us;
+        reached_us = published_us > reached_us ? published_us : reached_us;
+    }
+    lane->watermark_us = reached_us > lane->watermark_us ? reached_us : lane->watermark_us;
+}
+
+enum err lane_apply(struct lane *lane, struct batch *batch, struct why *why)
+{
+    if (batch->count == 0) {
+        raise_watermark(lane, batch);
+        return ERR_OK;
+    }
+    struct batch_item *items = ARENA_ARRAY(&batch->arena, struct batch_item, batch->count);
+    if (items == NULL) {
+        return why_set(why, ERR_NO_MEMORY, "a batch needs more memory than its arena has");
+    }
+    size_t count = drop_applied(lane, batch, items);
+    enum err err = apply_slices(lane, batch, items, count, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    count_batch(lane, batch);
+    raise_watermark(lane, batch);
+    FAILPOINT("before_ack");
+    return batch_ack(batch, lane->matcher.bus, why);
+}
+
+enum err lane_write_status(struct lane *lane, struct why *why)
+{
+    return store_write_lane_status(lane->matcher.store, lane->name, lane->watermark_us,
+                                   clock_wall_us(&lane->matcher.clock), why);
+}
+
+// --- after a start that died -------------------------------------------------------------------
+
+static struct refusal *poison_refusal(struct arena *arena)
+{
+    struct refusal *refusal = ARENA_NEW(arena, struct refusal);
+    if (refusal != NULL) {
+        refusal->reason = REASON_E_POISON;
+        static const char detail[] = "the process ended three times with this message in hand";
+        memcpy(refusal->detail, detail, sizeof(detail));
+    }
+    return refusal;
+}
+
+// The message is noted durably before anything looks into it.
+static enum err apply_suspect(struct lane *lane, struct batch *batch, struct why *why)
+{
+    struct batch_item *item = &batch->items[0];
+    struct text topic = bus_topic_name(item->source);
+    uint32_t starts = 0;
+    enum err err =
+        store_add_suspect(lane->matcher.store, topic, item->message->message_id, &starts, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (starts >= LANE_POISON_STARTS - 1) { // one more start died with it in a whole batch
+        item->refusal = poison_refusal(&batch->arena);
+    }
+    err = batch_decode(batch, lane->matcher.rules, why);
+    if (err == ERR_OK) {
+        err = lane_apply(lane, batch, why);
+    }
+    return err == ERR_OK
+               ? store_remove_suspect(lane->matcher.store, topic, item->message->message_id, why)
+               : err;
+}
+
+enum err lane_recover(struct lane *lane, struct batch *batch, const struct batch_limits *limits,
+                      struct why *why)
+{
+    size_t left = lane->careful_left > 0 ? limits->count_max : 0;
+    bool empty[2] = {!limits->orders, !limits->payments};
+    enum err err = ERR_OK;
+    while (err == ERR_OK && left > 0 && !(empty[0] && empty[1])) {
+        for (size_t which = 0; err == ERR_OK && which < 2; which++) {
+            struct batch_limits one = {1, limits->size_max, which == 0 && limits->orders,
+                                       which == 1 && limits->payments};
+            err = batch_pull(batch, lane->matcher.bus, &one, why);
+            if (err == ERR_OK && batch->count > 0) {
+                err = apply_suspect(lane, batch, why);
+                left -= left > 0;
+            } else {
+                empty[which] = true;
+            }
+        }
+    }
+    if (err == ERR_OK && lane->careful_left > 0) {
+        lane->careful_left = 0;
+        err = clear_starts(lane, why);
+    }
+    return err;
+}

@@ -1,0 +1,64 @@
+// A lane: applies batches to the store, one transaction each, and keeps the ledger of messages beside
+// them. It owns the store while it runs; one thread uses it.
+//
+//   batch_fetch ──► lane_apply: drop what was applied before ─► match_step ─► ledger ─► commit ─► ack
+#ifndef TILL_LANE_H
+#define TILL_LANE_H
+
+#include "batch.h"
+#include "bus.h"
+#include "log.h"
+#include "match_step.h"
+#include "ranges.h"
+#include "store.h"
+
+#include <stdatomic.h>
+
+// Counts since the lane was opened; written by the lane, read by anybody.
+struct lane_counters {
+    atomic_uint_fast64_t messages[APPLIED_TOPIC_COUNT][OUTCOME_COUNT];
+    atomic_uint_fast64_t redelivered; // applied before, acked again
+    atomic_uint_fast64_t batches;
+    atomic_uint_fast64_t unknown_fields;
+    atomic_uint_fast64_t prices_rounded;
+    atomic_uint_fast64_t times_unparsed;
+};
+
+struct lane {
+    struct matcher matcher;
+    struct log *log;  // may be NULL
+    struct text name; // key of its status and starts
+    struct ranges applied[APPLIED_TOPIC_COUNT];
+    bool starts_pending;  // a start is counted that no commit has cleared yet
+    size_t careful_left;  // messages to take one by one, because the last start did not survive
+    int64_t watermark_us; // orders published before this are applied, as far as this lane knows
+    size_t slice_max;     // items a transaction; shrinks when partitions don't fit, grows back
+    struct lane_counters counters;
+};
+
+// Applied messages may be scattered into this many ranges before the lane stops taking more.
+#define LANE_RANGES_MAX 100000u
+// A message that was in hand at this many starts that died is refused unread (E_POISON).
+#define LANE_POISON_STARTS 3u
+
+// Loads what was applied and counts this start. `log` may be NULL.
+MUST_USE enum err lane_open(struct lane *lane, struct store *store, struct bus *bus,
+                            const struct pipeline_rules *rules, struct clock clock, struct log *log,
+                            struct why *why);
+// Ends a start that did its work; a lane that is not closed looks like one that died.
+MUST_USE enum err lane_close(struct lane *lane, struct why *why);
+
+// Applies and acks a batch. On a RETRY error nothing of the rest of the batch is applied: the caller
+// hands it back (batch_nack) and backs off. STOP ends the process.
+MUST_USE enum err lane_apply(struct lane *lane, struct batch *batch, struct why *why);
+
+// After a start that died before its first commit: pulls, notes and applies messages one at a time,
+// until as many as a batch may hold have gone through or none is left, so that one that stops the
+// process is found. Does nothing after a start that went well.
+MUST_USE enum err lane_recover(struct lane *lane, struct batch *batch,
+                               const struct batch_limits *limits, struct why *why);
+
+// Writes how far the orders are. Call when an order subscription was found empty, or after a batch.
+MUST_USE enum err lane_write_status(struct lane *lane, struct why *why);
+
+#endif

@@ -1,0 +1,570 @@
+// Threads and the queue between them. Everything that decides something is in lane, sweeper and
+// dead_letter_step; here is only who calls them when.
+#include "service.h"
+
+#include "failpoint.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define BATCHES          2
+#define IDLE_WAIT_US     100000  // how long the fetch thread waits for a publish
+#define HOUSEKEEPING_US  500000  // how often due buckets and dead letters are looked at
+#define STATUS_US        1000000 // how often an idle fetch thread reports that orders are up to date
+#define BACKOFF_FIRST_US 10000
+#define BACKOFF_LAST_US  2000000
+
+struct slot {
+    struct batch batch;
+    bool full;
+    bool sources_were_done; // before the pull of this batch
+};
+
+struct service {
+    struct service_options options;
+    atomic_bool *stop;
+    struct lane lane;
+    struct sweeper sweeper;
+    struct dead_letter_consumer dead_letters;
+    struct publisher publishers[SERVICE_PUBLISHERS_MAX];
+    pthread_t publisher_threads[SERVICE_PUBLISHERS_MAX];
+    size_t publisher_count; // threads that run
+    pthread_t fetch_thread;
+    pthread_t lane_thread;
+    bool fetch_started;
+    bool lane_started;
+
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    // shared, under the mutex
+    struct slot slots[BATCHES];
+    bool fetch_ended;
+    enum err err; // the first error of fetch or lane
+    struct why why;
+
+    atomic_bool ended;     // the lane thread is through
+    atomic_bool all_ended; // fetch may stop: the lane found everything done
+    int64_t last_housekeeping_ns;
+};
+
+static bool stopping(const struct service *service)
+{
+    return atomic_load(service->stop) || atomic_load(&service->all_ended);
+}
+
+static void record_failure(struct service *service, enum err err, const struct why *why)
+{
+    pthread_mutex_lock(&service->mutex);
+    if (service->err == ERR_OK) {
+        service->err = err;
+        service->why = *why;
+    }
+    pthread_mutex_unlock(&service->mutex);
+    atomic_store(&service->all_ended, true);
+    bus_wake(service->options.bus);
+}
+
+static bool sources_done(const struct service *service)
+{
+    for (size_t i = 0; i < service->options.source_count; i++) {
+        if (!atomic_load(&service->publishers[i].done)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void log_retry(struct service *service, const char *what, const struct why *why)
+{
+    log_warn(service->options.log, "service", what, LOG_STR("error", err_name(why->code)),
+             LOG_STR("detail", why->text));
+}
+
+static void wait_real_us(struct service *service, int64_t us)
+{
+    struct why why = {0};
+    enum err err = bus_wait(service->options.bus, us, &why); // stop wakes it
+    (void)err; // an early end only means to look again
+}
+
+// --- fetch thread ------------------------------------------------------------------------------
+
+static struct slot *take_empty_slot(struct service *service, size_t turn)
+{
+    struct slot *slot = &service->slots[turn];
+    pthread_mutex_lock(&service->mutex);
+    while (slot->full && !atomic_load(&service->all_ended)) {
+        pthread_cond_wait(&service->changed, &service->mutex);
+    }
+    bool free_now = !slot->full;
+    pthread_mutex_unlock(&service->mutex);
+    return free_now ? slot : NULL;
+}
+
+static void hand_over(struct service *service, struct slot *slot)
+{
+    pthread_mutex_lock(&service->mutex);
+    slot->full = true;
+    pthread_cond_broadcast(&service->changed);
+    pthread_mutex_unlock(&service->mutex);
+}
+
+// Fills the slot. *out_worth says whether the lane should see it: it holds messages, or an empty pull
+// that means something.
+static enum err fetch_once(struct service *service, struct slot *slot, int64_t *last_status_ns,
+                           bool *out_worth, struct why *why)
+{
+    struct batch *batch = &slot->batch;
+    slot->sources_were_done = sources_done(service);
+    batch->pulled_us = clock_wall_us(&service->options.clock);
+    enum err err = batch_fetch(batch, service->options.bus, &service->options.limits,
+                               &service->options.rules, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    int64_t now_ns = clock_mono_ns(&service->options.clock);
+    bool reports = now_ns - *last_status_ns >= STATUS_US * 1000 ||
+                   (service->options.once && slot->sources_were_done);
+    *out_worth = batch->count > 0 || reports;
+    if (*out_worth) {
+        *last_status_ns = now_ns;
+    }
+    return ERR_OK;
+}
+
+static void *fetch_main(void *argument)
+{
+    struct service *service = argument;
+    int64_t last_status_ns = 0;
+    int64_t backoff_us = BACKOFF_FIRST_US;
+    size_t turn = 0;
+    while (!stopping(service)) {
+        struct slot *slot = take_empty_slot(service, turn);
+        if (slot == NULL) {
+            break;
+        }
+        struct why why = {0};
+        bool worth = false;
+        enum err err = fetch_once(service, slot, &last_status_ns, &worth, &why);
+        if (err != ERR_OK && err_class_of(err) != ERR_CLASS_RETRY) {
+            record_failure(service, err, &why);
+            break;
+        }
+        if (err != ERR_OK) {
+            log_retry(service, "cannot pull, will try again", &why);
+            wait_real_us(service, backoff_us);
+            backoff_us = backoff_us * 2 < BACKOFF_LAST_US ? backoff_us * 2 : BACKOFF_LAST_US;
+            continue;
+        }
+        backoff_us = BACKOFF_FIRST_US;
+        if (worth) {
+            hand_over(service, slot);
+            turn = (turn + 1) % BATCHES;
+        }
+        if (slot->batch.count == 0 && !stopping(service)) {
+            wait_real_us(service, IDLE_WAIT_US);
+        }
+    }
+    pthread_mutex_lock(&service->mutex);
+    service->fetch_ended = true;
+    pthread_cond_broadcast(&service->changed);
+    pthread_mutex_unlock(&service->mutex);
+    return NULL;
+}
+
+// --- lane thread -------------------------------------------------------------------------------
+
+static struct timespec deadline_after(int64_t us)
+{
+    struct timespec time;
+    (void)clock_gettime(CLOCK_MONOTONIC, &time); // can't fail with this clock
+    int64_t ns = (int64_t)time.tv_nsec + us * 1000;
+    time.tv_sec += (time_t)(ns / NS_PER_SECOND);
+    time.tv_nsec = (long)(ns % NS_PER_SECOND);
+    return time;
+}
+
+// The next full slot; NULL after a while without one. *out_last: none will come any more.
+static struct slot *take_full_slot(struct service *service, size_t turn, bool *out_last)
+{
+    struct slot *slot = &service->slots[turn];
+    struct timespec deadline = deadline_after(HOUSEKEEPING_US);
+    pthread_mutex_lock(&service->mutex);
+    int waited = 0;
+    while (!slot->full && !service->fetch_ended && waited == 0) {
+        waited = pthread_cond_timedwait(&service->changed, &service->mutex, &deadline);
+    }
+    bool full = slot->full;
+    *out_last = !full && service->fetch_ended;
+    pthread_mutex_unlock(&service->mutex);
+    return full ? slot : NULL;
+}
+
+static void give_back(struct service *service, struct slot *slot)
+{
+    pthread_mutex_lock(&service->mutex);
+    slot->full = false;
+    pthread_cond_broadcast(&service->changed);
+    pthread_mutex_unlock(&service->mutex);
+}
+
+// Applies one batch. After a RETRY error it goes back to the bus, which gives it out again.
+static enum err apply(struct service *service, struct batch *batch, int64_t *backoff_us,
+                      struct why *why)
+{
+    enum err err = lane_apply(&service->lane, batch, why);
+    if (err == ERR_OK) {
+        *backoff_us = BACKOFF_FIRST_US;
+        return ERR_OK;
+    }
+    if (err_class_of(err) != ERR_CLASS_RETRY) {
+        return err;
+    }
+    log_retry(service, "cannot apply a batch, will try again", why);
+    err = batch_nack(batch, service->options.bus, why);
+    wait_real_us(service, *backoff_us);
+    *backoff_us = *backoff_us * 2 < BACKOFF_LAST_US ? *backoff_us * 2 : BACKOFF_LAST_US;
+    return err_class_of(err) == ERR_CLASS_RETRY ? ERR_OK : err;
+}
+
+static enum err sweep(struct service *service, bool final, struct why *why)
+{
+    bool done = false;
+    enum err err = ERR_OK;
+    if (service->options.limits.orders && !final) {
+        err = lane_write_status(&service->lane, why);
+    }
+    while (err == ERR_OK && !done) {
+        err = sweeper_step(&service->sweeper, clock_wall_us(&service->options.clock), final, &done,
+                           why);
+        done = done || !final;
+    }
+    return err;
+}
+
+static enum err consume_dead_letters(struct service *service, bool all, struct why *why)
+{
+    size_t count = 0;
+    enum err err = ERR_OK;
+    do {
+        err = dead_letter_consume(&service->dead_letters, &count, why);
+    } while (err == ERR_OK && all && count > 0);
+    return err;
+}
+
+// What the lane thread does beside batches, every HOUSEKEEPING_US. Retries by itself next time.
+static enum err keep_house(struct service *service, struct why *why)
+{
+    int64_t now_ns = clock_mono_ns(&service->options.clock);
+    if (now_ns - service->last_housekeeping_ns < HOUSEKEEPING_US * 1000) {
+        return ERR_OK;
+    }
+    service->last_housekeeping_ns = now_ns;
+    enum err err = service->options.sweep ? sweep(service, false, why) : ERR_OK;
+    if (err == ERR_OK && service->options.dead_letters) {
+        err = consume_dead_letters(service, false, why);
+    }
+    if (err == ERR_OK && service->options.dead_letters) {
+        err = dead_letter_recheck(&service->dead_letters, clock_wall_us(&service->options.clock),
+                                  why);
+    }
+    if (err_class_of(err) == ERR_CLASS_RETRY) {
+        log_retry(service, "cannot look after waiting payments now, will try again", why);
+        err = ERR_OK;
+    }
+    return err;
+}
+
+static enum err nothing_unacked(struct service *service, enum bus_topic topic, bool *in_out_none,
+                                struct why *why)
+{
+    struct bus_backlog backlog = {0};
+    enum err err = bus_backlog(service->options.bus, topic, &backlog, why);
+    *in_out_none = *in_out_none && err == ERR_OK && backlog.unacked == 0;
+    return err;
+}
+
+// With `once`: the input has ended and every subscription is empty, so no order can come any more and
+// grace counts as past. *out_finished when after that nothing is left at all.
+static enum err finish_once(struct service *service, bool *out_finished, struct why *why)
+{
+    bool none = true;
+    enum err err = ERR_OK;
+    if (service->options.limits.orders) {
+        err = nothing_unacked(service, BUS_ORDERS, &none, why);
+    }
+    if (err == ERR_OK && service->options.limits.payments) {
+        err = nothing_unacked(service, BUS_PAYMENTS, &none, why);
+    }
+    if (err == ERR_OK && none && service->options.sweep) {
+        err = sweep(service, true, why);
+    }
+    if (err == ERR_OK && none && service->options.dead_letters) {
+        err = consume_dead_letters(service, true, why);
+    }
+    *out_finished = err == ERR_OK && none;
+    if (err_class_of(err) == ERR_CLASS_RETRY) {
+        log_retry(service, "cannot finish now, will try again", why);
+        err = ERR_OK;
+    }
+    return err;
+}
+
+static enum err work_on(struct service *service, struct slot *slot, int64_t *backoff_us,
+                        struct why *why)
+{
+    bool ends = service->options.once && slot->sources_were_done && slot->batch.count == 0;
+    enum err err = apply(service, &slot->batch, backoff_us, why);
+    give_back(service, slot);
+    bool finished = false;
+    if (err == ERR_OK && ends) {
+        err = finish_once(service, &finished, why);
+    }
+    if (finished) {
+        atomic_store(&service->all_ended, true);
+        bus_wake(service->options.bus);
+    }
+    return err;
+}
+
+static enum err lane_loop(struct service *service, struct why *why)
+{
+    int64_t backoff_us = BACKOFF_FIRST_US;
+    enum err err = ERR_OK;
+    bool last = false;
+    for (size_t turn = 0; err == ERR_OK && !last;) {
+        struct slot *slot = take_full_slot(service, turn, &last);
+        if (slot != NULL) {
+            turn = (turn + 1) % BATCHES;
+            err = work_on(service, slot, &backoff_us, why);
+        }
+        if (err == ERR_OK && !last && !stopping(service)) {
+            err = keep_house(service, why);
+        }
+    }
+    return err;
+}
+
+static void *lane_main(void *argument)
+{
+    struct service *service = argument;
+    struct why why = {0};
+    enum err err = lane_loop(service, &why);
+    if (err != ERR_OK) {
+        record_failure(service, err, &why);
+    }
+    atomic_store(&service->all_ended, true);
+    pthread_mutex_lock(&service->mutex);
+    pthread_cond_broadcast(&service->changed);
+    pthread_mutex_unlock(&service->mutex);
+    bus_wake(service->options.bus);
+    atomic_store(&service->ended, true);
+    return NULL;
+}
+
+// --- life --------------------------------------------------------------------------------------
+
+static void *publisher_main(void *argument)
+{
+    struct publisher *publisher = argument;
+    publisher_run(publisher);
+    return NULL;
+}
+
+static void destroy(struct service *service)
+{
+    for (size_t i = 0; i < BATCHES; i++) {
+        batch_deinit(&service->slots[i].batch);
+    }
+    sweeper_deinit(&service->sweeper);
+    dead_letter_consumer_deinit(&service->dead_letters);
+    pthread_cond_destroy(&service->changed);
+    pthread_mutex_destroy(&service->mutex);
+    free(service);
+}
+
+static enum err start_thread(pthread_t *thread, void *(*entry)(void *), void *argument,
+                             struct why *why)
+{
+    int code = pthread_create(thread, NULL, entry, argument);
+    return code == 0 ? ERR_OK : why_set(why, ERR_NO_MEMORY, "cannot start a thread");
+}
+
+static enum err start_publishers(struct service *service, struct why *why)
+{
+    enum err err = ERR_OK;
+    for (size_t i = 0; err == ERR_OK && i < service->options.source_count; i++) {
+        struct publisher *publisher = &service->publishers[i];
+        publisher->bus = service->options.bus;
+        publisher->source = service->options.sources[i];
+        publisher->clock = service->options.clock;
+        publisher->rate_per_second = service->options.rate_per_second;
+        publisher->backlog_soft_max = service->options.backlog_soft_max;
+        publisher->stop = service->stop;
+        err = start_thread(&service->publisher_threads[i], publisher_main, publisher, why);
+        service->publisher_count += err == ERR_OK;
+    }
+    return err;
+}
+
+// A message may have stopped the last start: it is looked for before the threads begin.
+static enum err start_threads(struct service *service, struct why *why)
+{
+    enum err err =
+        lane_recover(&service->lane, &service->slots[0].batch, &service->options.limits, why);
+    if (err == ERR_OK) {
+        err = start_thread(&service->lane_thread, lane_main, service, why);
+        service->lane_started = err == ERR_OK;
+    }
+    if (err == ERR_OK) {
+        err = start_thread(&service->fetch_thread, fetch_main, service, why);
+        service->fetch_started = err == ERR_OK;
+    }
+    return err == ERR_OK ? start_publishers(service, why) : err;
+}
+
+static enum err init(struct service *service, struct why *why)
+{
+    const struct service_options *options = &service->options;
+    enum err err = ERR_OK;
+    for (size_t i = 0; err == ERR_OK && i < BATCHES; i++) {
+        err = batch_init(&service->slots[i].batch);
+    }
+    struct matcher matcher = {options->store, options->bus, &service->options.rules,
+                              options->clock};
+    if (err == ERR_OK) {
+        err = sweeper_init(&service->sweeper, &matcher, options->log);
+    }
+    if (err == ERR_OK) {
+        err = dead_letter_consumer_init(&service->dead_letters, &matcher, options->log);
+    }
+    return err == ERR_OK ? ERR_OK : why_set(why, err, "cannot reserve memory for batches");
+}
+
+enum err service_start(const struct service_options *options, atomic_bool *stop,
+                       struct service **out_service, struct why *why)
+{
+    assert(options->source_count <= SERVICE_PUBLISHERS_MAX);
+    struct service *service = calloc(1, sizeof(*service));
+    if (service == NULL) {
+        return why_set(why, ERR_NO_MEMORY, "out of memory");
+    }
+    service->options = *options;
+    service->stop = stop;
+    pthread_condattr_t attributes;
+    (void)pthread_condattr_init(&attributes); // these three can't fail on Linux
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&service->changed, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+    (void)pthread_mutex_init(&service->mutex, NULL);
+    enum err err = init(service, why);
+    if (err == ERR_OK) {
+        err = lane_open(&service->lane, options->store, options->bus, &service->options.rules,
+                        options->clock, options->log, why);
+    }
+    if (err != ERR_OK) {
+        destroy(service);
+        return err;
+    }
+    err = start_threads(service, why);
+    if (err != ERR_OK) {
+        struct why first = why != NULL ? *why : (struct why){0};
+        enum err finished = service_finish(&service, 30 * US_PER_SECOND, why);
+        (void)finished; // the first error is the one to tell
+        return why_set(why, err, "%s", first.text);
+    }
+    *out_service = service;
+    return ERR_OK;
+}
+
+bool service_ended(const struct service *service)
+{
+    return atomic_load(&service->ended);
+}
+
+void service_figures(const struct service *service, struct service_figures *out_figures)
+{
+    *out_figures = (struct service_figures){0};
+    for (size_t i = 0; i < service->options.source_count; i++) {
+        out_figures->published += atomic_load(&service->publishers[i].published);
+    }
+    const struct lane_counters *counters = &service->lane.counters;
+    for (size_t topic = 0; topic < APPLIED_TOPIC_COUNT; topic++) {
+        uint64_t stored = atomic_load(&counters->messages[topic][OUTCOME_STORED]) +
+                          atomic_load(&counters->messages[topic][OUTCOME_CONFLICT]);
+        uint64_t duplicate = atomic_load(&counters->messages[topic][OUTCOME_DUPLICATE]);
+        uint64_t refused = atomic_load(&counters->messages[topic][OUTCOME_REFUSED]);
+        out_figures->stored += stored;
+        out_figures->duplicate += duplicate;
+        out_figures->refused += refused;
+        out_figures->applied += stored + duplicate + refused;
+    }
+    out_figures->unmatched = atomic_load(&service->sweeper.unmatched);
+    out_figures->prices_rounded = atomic_load(&counters->prices_rounded);
+    out_figures->sources_done = sources_done(service);
+}
+
+static bool join_until(pthread_t thread, const struct timespec *deadline)
+{
+    return pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, deadline) == 0;
+}
+
+static bool join_all(struct service *service, int64_t drain_timeout_us)
+{
+    struct timespec deadline = deadline_after(drain_timeout_us);
+    bool joined = true;
+    for (size_t i = 0; i < service->publisher_count; i++) {
+        joined = joined && join_until(service->publisher_threads[i], &deadline);
+    }
+    if (service->fetch_started) {
+        joined = joined && join_until(service->fetch_thread, &deadline);
+    } else {
+        pthread_mutex_lock(&service->mutex);
+        service->fetch_ended = true;
+        pthread_cond_broadcast(&service->changed);
+        pthread_mutex_unlock(&service->mutex);
+    }
+    return service->lane_started ? joined && join_until(service->lane_thread, &deadline) : joined;
+}
+
+static enum err first_error(struct service *service, struct why *why)
+{
+    if (service->err != ERR_OK) {
+        return why_set(why, service->err, "%s", service->why.text);
+    }
+    for (size_t i = 0; i < service->publisher_count; i++) {
+        const struct publisher *publisher = &service->publishers[i];
+        if (publisher->err != ERR_OK) {
+            return why_set(why, publisher->err, "%s", publisher->why.text);
+        }
+    }
+    return ERR_OK;
+}
+
+enum err service_finish(struct service **in_service, int64_t drain_timeout_us, struct why *why)
+{
+    struct service *service = *in_service;
+    atomic_store(service->stop, true);
+    bus_wake(service->options.bus);
+    pthread_mutex_lock(&service->mutex);
+    pthread_cond_broadcast(&service->changed);
+    pthread_mutex_unlock(&service->mutex);
+    if (!join_all(service, drain_timeout_us)) {
+        return why_set(why, ERR_DRAIN_TIMEOUT,
+                       "could not finish what was in hand within %lld ms; it comes again at the "
+                       "next start",
+                       (long long)(drain_timeout_us / 1000));
+    }
+    enum err err = first_error(service, why);
+    struct why close_why = {0};
+    enum err closed = lane_close(&service->lane, &close_why);
+    if (err == ERR_OK && closed != ERR_OK) {
+        err = why_set(why, closed, "%s", close_why.text);
+    }
+    destroy(service);
+    *in_service = NULL;
+    return err;
+}

@@ -1,0 +1,67 @@
+// The running pipeline of one process: sources publish, one thread pulls and decodes, one thread owns
+// the store and does everything that writes it (match, sweep, dead letters).
+//
+//   publisher threads ──► bus ──► fetch thread ──► (two batches, back and forth) ──► lane thread
+#ifndef TILL_SERVICE_H
+#define TILL_SERVICE_H
+
+#include "bus.h"
+#include "dead_letter_step.h"
+#include "lane.h"
+#include "log.h"
+#include "publisher.h"
+#include "rules.h"
+#include "store.h"
+#include "sweeper.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#define SERVICE_PUBLISHERS_MAX 16u
+
+struct service_options {
+    struct bus *bus;     // borrowed
+    struct store *store; // borrowed
+    struct pipeline_rules rules;
+    struct clock clock;
+    struct log *log; // may be NULL
+    struct batch_limits limits;
+    bool sweep;        // declare payments unmatched when their grace has passed
+    bool dead_letters; // consume the dead-letter subscriptions
+    bool once;         // end when the sources have ended, all is applied and nothing waits
+    struct source *sources[SERVICE_PUBLISHERS_MAX]; // borrowed
+    size_t source_count;
+    uint64_t rate_per_second;  // of each source; 0: as fast as possible
+    uint64_t backlog_soft_max; // see publisher.h
+};
+
+// Figures of a running service, for progress and metrics.
+struct service_figures {
+    uint64_t published;
+    uint64_t applied; // messages, redeliveries not counted
+    uint64_t stored;
+    uint64_t duplicate;
+    uint64_t refused;
+    uint64_t unmatched;
+    uint64_t prices_rounded;
+    bool sources_done;
+};
+
+struct service;
+
+// Opens the lane and starts the threads. `stop` may be set by anybody at any time (a signal handler
+// among them): then sources and pulling end, what is in hand is finished and acked.
+MUST_USE enum err service_start(const struct service_options *options, atomic_bool *stop,
+                                struct service **out_service, struct why *why);
+
+// Whether it has ended by itself: done (once), or failed.
+bool service_ended(const struct service *service);
+void service_figures(const struct service *service, struct service_figures *out_figures);
+
+// Asks it to stop (when it has not ended) and waits. ERR_DRAIN_TIMEOUT when the threads did not end
+// within drain_timeout_us: then the process must exit without touching bus or store again. Otherwise
+// frees the service and gives the first error of any of its threads.
+MUST_USE enum err service_finish(struct service **service, int64_t drain_timeout_us,
+                                 struct why *why);
+
+#endif
