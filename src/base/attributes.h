@@ -27,7 +27,8 @@ struct text attributes_get(struct attributes attributes, struct text key);
 // Number of bytes that attributes_pack will add; 0 for none.
 size_t attributes_packed_size(struct attributes attributes);
 // Stored form: per pair u16 key size, u16 value size (little endian), key, value; no header, so no
-// attributes are no bytes. ERR_TOO_LARGE when a limit above is broken.
+// attributes are no bytes. ERR_TOO_LARGE when a limit above is broken (an empty key too; then
+// nothing is written) or when `out` has overflowed.
 MUST_USE enum err attributes_pack(struct attributes attributes, struct buf *out);
 // Reads the stored form; keys and values point into `packed`. ERR_CORRUPT, ERR_NO_MEMORY.
 MUST_USE enum err attributes_unpack(struct text packed, struct arena *arena,

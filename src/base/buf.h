@@ -24,6 +24,7 @@ void buf_init_fixed(struct buf *buf, void *memory, size_t cap);
 void buf_init_heap(struct buf *buf, size_t cap_max);
 void buf_deinit(struct buf *buf); // accepts a zeroed one
 
+// What is added may not lie in the buffer itself. An add is written whole or not at all.
 void buf_add(struct buf *buf, const void *bytes, size_t size);
 void buf_add_text(struct buf *buf, struct text text);
 void buf_add_str(struct buf *buf, const char *zero_terminated);

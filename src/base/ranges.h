@@ -26,8 +26,9 @@ void ranges_deinit(struct ranges *ranges); // accepts a zeroed one
 // (nothing is added), ERR_NO_MEMORY.
 MUST_USE enum err ranges_add(struct ranges *ranges, uint64_t first, uint64_t last);
 bool ranges_contain(const struct ranges *ranges, uint64_t value);
-uint64_t ranges_total(const struct ranges *ranges); // how many numbers are in the set
-// The smallest number >= from that is not in the set.
+// How many numbers are in the set; UINT64_MAX also for all 2^64 of them.
+uint64_t ranges_total(const struct ranges *ranges);
+// The smallest number >= from that is not in the set; UINT64_MAX also when there is none.
 uint64_t ranges_next_gap(const struct ranges *ranges, uint64_t from);
 
 #endif
