@@ -4,6 +4,7 @@
 
 #include "arena.h"
 #include "attributes.h"
+#include "decode.h"
 #include "errors.h"
 #include "event.h"
 #include "hash.h"
@@ -39,15 +40,18 @@ void dead_letter_id_of_event(enum reason reason, const struct event *event, stru
 // Attributes of the letter, allocated in `arena`: till_id, till_reason, till_detail,
 // till_source_topic, till_source_message_id, till_first_seen (RFC 3339), till_attempts,
 // till_replay_count, and where they apply till_order_id, till_payment_id, till_event_id,
-// till_redacted, till_rebuilt. ERR_NO_MEMORY when the arena overflows.
+// till_redacted, till_rebuilt; and CloudPubSubDeadLetterSourceTopicPublishTime and
+// CloudPubSubDeadLetterSourceDeliveryCount, which are Pub/Sub's own names for first_seen and
+// attempts. Values point into the letter or into `arena`. ERR_NO_MEMORY when the arena overflows.
 MUST_USE enum err dead_letter_attributes(const struct dead_letter *letter, struct arena *arena,
                                          struct attributes *out_attributes);
 
-// Reads body and attributes back; texts point into them. Tolerant: a letter that somebody else
-// published, with attributes missing or out of range, still gives a record: missing texts are empty,
-// numbers 0 (a till_replay_count that is no number below 2^31 counts as UINT32_MAX), an unknown
-// reason is E_POISON with the name kept in detail, a missing id is made from source topic, message
-// id and `published_us` of the dead letter itself.
+// Reads body and attributes back; texts point into them or into `arena`. Tolerant: a letter that
+// somebody else published, with attributes missing or out of range, still gives a record: missing
+// texts are empty, numbers 0 (a till_replay_count that is no number below 2^31 counts as
+// UINT32_MAX), an unknown reason is E_POISON with the name kept in detail, a missing id is made from
+// source topic, message id and `published_us` of the dead letter itself. first_seen and attempts are
+// taken from Pub/Sub's own names when ours aren't there. ERR_NO_MEMORY when the arena overflows.
 MUST_USE enum err dead_letter_read(struct text body, struct attributes attributes,
                                    struct text message_id, int64_t published_us,
                                    struct arena *arena, struct dead_letter *out_letter);

@@ -13,10 +13,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MESSAGE_SIZE_MAX  (256u * 1024u) // bytes of one body
-#define MESSAGE_DEPTH_MAX 16u            // nested objects and arrays
-#define MESSAGE_KEYS_MAX  64u            // keys of one object
-#define REFUSAL_DETAIL_SIZE 160          // bytes, zero-terminated
+#define MESSAGE_SIZE_MAX    (256u * 1024u) // bytes of one body
+#define MESSAGE_DEPTH_MAX   16u            // nested objects and arrays
+#define MESSAGE_KEYS_MAX    64u            // keys of one object
+#define REFUSAL_DETAIL_SIZE 160            // bytes, zero-terminated
 
 struct decode_rules {
     bool lenient_price;
