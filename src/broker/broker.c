@@ -324,7 +324,8 @@ enum err broker_extend(struct broker *broker, uint32_t number, const uint64_t *h
 static enum err publish_time(struct broker *broker, struct subscription *subscription, uint64_t seq,
                              int64_t *out_us, struct why *why)
 {
-    sqlite3_stmt *select = subscription->select;
+    uint64_t end = 0;
+    sqlite3_stmt *select = subscription->select[halves_find(subscription->topic, seq, &end)];
     sqlite3_bind_int64(select, 1, (int64_t)seq);
     sqlite3_bind_int64(select, 2, (int64_t)seq);
     int result = sqlite3_step(select);

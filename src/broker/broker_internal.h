@@ -15,33 +15,50 @@
 #include <sqlite3.h>
 #include <stdatomic.h>
 
-#define DELIVERED_STEP 8192u // how far ahead of deliveries `delivered_seq` is put on disk
-
 struct subscription;
+
+// The messages of a topic that lie in one of its two tables: first ... end-1, none when both are equal.
+struct extent {
+    uint64_t first;
+    uint64_t end;
+    uint64_t size; // bytes, about; EXTENT_SIZE_UNKNOWN for what an earlier process wrote
+};
+#define EXTENT_SIZE_UNKNOWN UINT64_MAX
+
+// One of the two tables that a topic's messages lie in; trim.c explains why two. All (leader).
+struct half {
+    struct extent extent;  // committed
+    struct extent pending; // once the running transaction commits
+    sqlite3_stmt *insert;
+    sqlite3_stmt *cut;   // deletes the messages up to a number
+    sqlite3_stmt *clear; // deletes all
+};
 
 struct topic {
     int64_t id;
     char name[BROKER_NAME_SIZE_MAX + 1];
     _Atomic uint64_t last_seq; // committed; written by the leader
     _Atomic bool trim_due;     // a commit would find much to delete; written by the leader
-    uint64_t pending_seq;      // (leader) last_seq once the running transaction commits
-    uint64_t trimmed_seq;      // (leader) messages up to here are deleted
-    uint64_t pending_trim_seq; // (leader) trimmed_seq once the running transaction commits
-    sqlite3_stmt *insert;      // (leader)
-    sqlite3_stmt *trim;        // (leader)
+    // Messages from split_seq on lie in half `current`, older ones in the other. One atomic number,
+    // split_seq * 2 + current, written by the leader before last_seq.
+    _Atomic uint64_t split;
+    uint64_t pending_seq;           // (leader) last_seq once the running transaction commits
+    unsigned pending_current;       // (leader) the half that new messages go to
+    uint64_t pending_trimmed_count; // (leader)
+    struct half halves[2];          // (leader)
     struct subscription *subscriptions[BROKER_SUBSCRIPTION_COUNT_MAX]; // (leader)
     size_t subscription_count;                                         // (leader)
 };
 
 struct subscription {
-    pthread_mutex_t lock; // over leases, reader, select, oldest
+    pthread_mutex_t lock; // over leases, reader, selects, oldest
     int64_t id;
     char name[BROKER_NAME_SIZE_MAX + 1];
     struct topic *topic;
     struct leases leases;
     sqlite3 *reader;
-    sqlite3_stmt *select;
-    uint64_t oldest_seq; // the message that oldest_us belongs to
+    sqlite3_stmt *select[2]; // by half
+    uint64_t oldest_seq;     // the message that oldest_us belongs to
     int64_t oldest_us;
 
     _Atomic uint64_t floor;         // leases.floor, for those who don't hold the lock
@@ -91,6 +108,7 @@ struct broker {
     int64_t pending_published_us; // (leader)
     uint64_t wal_pages;           // (leader) length of the write-ahead log
     uint64_t wal_pages_due;       // (leader) the length that calls for a checkpoint
+    bool out_of_space;            // (leader) the last transaction found the disk or the file full
     uint64_t disk_check_size;     // (leader) bytes that may be written before the disk is looked at
     bool closing;                 // (leader) the last flush
 
@@ -140,19 +158,64 @@ MUST_USE enum err file_execute(const char *path, sqlite3 *connection, const char
 // Steps a prepared statement that returns no rows and resets it; an SQLite result.
 int statement_run(sqlite3_stmt *statement);
 
-// topics.c: topics and subscriptions, in memory and on disk.
+// topics.c: topics and subscriptions come from the file.
 
+struct topics_row {
+    int64_t id;
+    const char *name;
+    int64_t last_seq;
+    int64_t last_published_us;
+};
+
+struct subscriptions_row {
+    int64_t id;
+    const char *name;
+    struct topic *topic;
+    uint64_t floor;
+    struct text acked_ranges;
+    uint64_t delivered_seq;
+};
+
+MUST_USE enum err topics_add(struct broker *broker, const struct topics_row *row, struct why *why);
+MUST_USE enum err subscriptions_add(struct broker *broker, const struct subscriptions_row *row,
+                                    struct why *why);
 MUST_USE enum err topics_load(struct broker *broker, struct why *why);
 void topics_destroy(struct broker *broker);
 
-// commit.c
+// create.c
+
+bool topics_name_valid(struct text name);
+
+// commit.c: the queue and the transaction.
 
 // Puts a request into the queue and returns when it has been served.
 enum err commit_submit(struct broker *broker, struct request *request);
 void lead_begin(struct broker *broker); // waits for the right to lead
 void lead_end(struct broker *broker);
-// Copies the write-ahead log into the file when it is long enough. As leader.
-MUST_USE enum err checkpoint_when_due(struct broker *broker, struct why *why);
+
+// write.c: what a transaction writes. As leader; SQLite results.
+
+int write_messages(struct broker *broker, const struct request *group);
+int write_topics(struct broker *broker);
+// The acks that came since the last time. A subscription that is busy just now waits for the next commit,
+// unless somebody asked for a flush.
+int write_subscriptions(struct broker *broker, bool flush);
+bool subscription_needs_writing(const struct broker *broker,
+                                const struct subscription *subscription);
+
+// trim.c: which half messages go to, and deleting what all have acked. As leader.
+
+// Takes what is in the tables when the log is opened: halves' extents must be set.
+void halves_open(struct topic *topic);
+// The half for `count` further messages of `size` bytes; notes them as pending.
+struct half *halves_append(struct topic *topic, uint64_t first_seq, size_t count, size_t size);
+void halves_forget_pending(struct topic *topic);
+void halves_adopt_pending(struct topic *topic);
+// The half that a message lies in, and the first number above it that may lie in the other. Any thread.
+unsigned halves_find(const struct topic *topic, uint64_t seq, uint64_t *out_end_seq);
+int trim_topics(struct broker *broker);                   // an SQLite result
+bool trim_due(const struct topic *topic);                 // by what is acked in memory
+uint64_t topic_smallest_floor(const struct topic *topic); // UINT64_MAX without subscriptions
 
 // broker.c
 

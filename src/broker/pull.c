@@ -70,9 +70,8 @@ static enum err take_attributes(struct pull *pull, struct text packed,
 }
 
 // Takes the row under the statement, which must be message `seq`.
-static void take_row(struct pull *pull, uint64_t seq)
+static void take_row(struct pull *pull, sqlite3_stmt *select, uint64_t seq)
 {
-    sqlite3_stmt *select = pull->subscription->select;
     struct text data = column_bytes(select, 2);
     struct text packed = column_bytes(select, 3);
     if (!fits(pull, data.size, packed.size)) {
@@ -111,15 +110,19 @@ static enum err missing(struct pull *pull, uint64_t seq)
     return why_set(pull->why, ERR_CORRUPT, "%s", reason.text);
 }
 
+// Takes count messages from first on, or as many of them as lie in the same half.
 static void take_run(struct pull *pull, uint64_t first, size_t count)
 {
-    sqlite3_stmt *select = pull->subscription->select;
+    uint64_t end = UINT64_MAX;
+    unsigned half = halves_find(pull->subscription->topic, first, &end);
+    end = end - first < count ? end : first + count;
+    sqlite3_stmt *select = pull->subscription->select[half];
     sqlite3_bind_int64(select, 1, (int64_t)first);
-    sqlite3_bind_int64(select, 2, (int64_t)(first + count - 1));
-    for (uint64_t seq = first; seq < first + count && !pull->full && pull->err == ERR_OK; seq++) {
+    sqlite3_bind_int64(select, 2, (int64_t)end - 1);
+    for (uint64_t seq = first; seq < end && !pull->full && pull->err == ERR_OK; seq++) {
         int result = sqlite3_step(select);
         if (result == SQLITE_ROW && (uint64_t)sqlite3_column_int64(select, 0) == seq) {
-            take_row(pull, seq);
+            take_row(pull, select, seq);
         } else if (result == SQLITE_ROW || result == SQLITE_DONE) {
             pull->err = missing(pull, seq);
         } else {

@@ -1,8 +1,5 @@
-// Topics and subscriptions: loading them when the log is opened, and making new ones.
-//
-// The messages of the topic with topic_id N are the rows of table messages_N, whose key is their
-// number, so that a publish appends and a trim cuts off the front. `data` is text when it is well-formed
-// UTF-8 without NUL, else a blob. The view `messages` shows all topics together.
+// Loading topics and subscriptions when the log is opened. Nothing here scans: numbers come from the
+// topics' and subscriptions' rows and from the ends of the message tables.
 #include "broker_internal.h"
 
 #include <assert.h>
@@ -12,47 +9,17 @@
 
 #define SQL_SIZE_MAX (64u * 1024)
 
-struct topics_row {
-    int64_t id;
-    const char *name;
-    int64_t last_seq;
-    int64_t last_published_us;
-};
+static const char half_letters[] = "ab";
 
-static bool name_valid(struct text name)
-{
-    if (name.size == 0 || name.size > BROKER_NAME_SIZE_MAX) {
-        return false;
-    }
-    for (size_t i = 0; i < name.size; i++) {
-        char c = name.data[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        bool other = (c >= '0' && c <= '9') || (c != '\0' && strchr("-_.~+%", c) != NULL);
-        if (!letter && (i == 0 || !other)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static enum err name_check(struct text name, struct why *why)
-{
-    return name_valid(name) ? ERR_OK
-                            : why_set(why, ERR_INVALID,
-                                      "not a name for a topic or subscription: 1-%u of letters, "
-                                      "digits and - _ . ~ + %%, first a letter",
-                                      BROKER_NAME_SIZE_MAX);
-}
-
-// Statements with the topic's number in them.
-static enum err prepare_for_topic(const struct broker *broker, sqlite3 *connection,
-                                  const char *before, int64_t id, const char *after,
-                                  sqlite3_stmt **out_statement, struct why *why)
+// Prepares a statement on one of a topic's two tables.
+static enum err prepare_for_half(const struct broker *broker, sqlite3 *connection,
+                                 const char *before, int64_t id, unsigned half, const char *after,
+                                 sqlite3_stmt **out_statement, struct why *why)
 {
     char sql[200];
     struct buf buf;
     buf_init_fixed(&buf, sql, sizeof(sql));
-    buf_add_fmt(&buf, "%s messages_%" PRId64 " %s", before, id, after);
+    buf_add_fmt(&buf, "%s messages_%" PRId64 "_%c %s", before, id, half_letters[half], after);
     buf_add_char(&buf, '\0');
     assert(!buf_overflowed(&buf));
     return file_prepare(broker->path, connection, sql, out_statement, why);
@@ -60,14 +27,18 @@ static enum err prepare_for_topic(const struct broker *broker, sqlite3 *connecti
 
 static void topic_destroy(struct topic *topic)
 {
-    sqlite3_finalize(topic->insert);
-    sqlite3_finalize(topic->trim);
+    for (size_t i = 0; i < 2; i++) {
+        sqlite3_finalize(topic->halves[i].insert);
+        sqlite3_finalize(topic->halves[i].cut);
+        sqlite3_finalize(topic->halves[i].clear);
+    }
     free(topic);
 }
 
 static void subscription_destroy(struct subscription *subscription)
 {
-    sqlite3_finalize(subscription->select);
+    sqlite3_finalize(subscription->select[0]);
+    sqlite3_finalize(subscription->select[1]);
     sqlite3_close(subscription->reader);
     leases_deinit(&subscription->leases);
     pthread_mutex_destroy(&subscription->lock);
@@ -86,33 +57,74 @@ void topics_destroy(struct broker *broker)
     broker->topic_count = 0;
 }
 
-// The lowest and highest message number in the topic's table; both 0 when it is empty.
-static enum err read_bounds(const struct broker *broker, int64_t id, uint64_t *out_first,
-                            uint64_t *out_last, struct why *why)
+// The number that a query on one half gives; 0 for NULL.
+static enum err query_half(const struct broker *broker, const char *query, int64_t id,
+                           unsigned half, uint64_t *out_number, struct why *why)
 {
-    static const char *const columns[] = {"SELECT min(seq) FROM", "SELECT max(seq) FROM"};
-    uint64_t bounds[2] = {0, 0};
-    for (size_t i = 0; i < 2; i++) {
-        sqlite3_stmt *statement = NULL;
-        enum err err =
-            prepare_for_topic(broker, broker->writer, columns[i], id, "", &statement, why);
-        if (err != ERR_OK) {
-            return err;
-        }
-        int result = sqlite3_step(statement);
-        bounds[i] = result == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(statement, 0) : 0;
-        sqlite3_finalize(statement);
-        if (result != SQLITE_ROW) {
-            return file_error(broker->path, broker->writer, result, "opening it", why);
-        }
+    sqlite3_stmt *statement = NULL;
+    enum err err = prepare_for_half(broker, broker->writer, query, id, half, "", &statement, why);
+    if (err != ERR_OK) {
+        return err;
     }
-    *out_first = bounds[0];
-    *out_last = bounds[1];
+    int result = sqlite3_step(statement);
+    uint64_t number = result == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(statement, 0) : 0;
+    sqlite3_finalize(statement);
+    if (result != SQLITE_ROW) {
+        return file_error(broker->path, broker->writer, result, "opening it", why);
+    }
+    *out_number = number;
     return ERR_OK;
 }
 
-// Fills a topic from its row. Numbers that contradict the messages mean that the file was changed by
-// other hands, and going on could use a number twice.
+static enum err read_extent(const struct broker *broker, int64_t id, unsigned half,
+                            struct extent *out_extent, struct why *why)
+{
+    uint64_t first = 0;
+    uint64_t last = 0;
+    enum err err = query_half(broker, "SELECT min(seq) FROM", id, half, &first, why);
+    if (err == ERR_OK) {
+        err = query_half(broker, "SELECT max(seq) FROM", id, half, &last, why);
+    }
+    if (err == ERR_OK && last != 0) {
+        *out_extent = (struct extent){first, last + 1, EXTENT_SIZE_UNKNOWN};
+    }
+    return err;
+}
+
+// Whether the messages form an unbroken row up to the topic's last number. Anything else means that
+// other hands changed the file, and going on could use a number twice.
+static bool extents_sound(const struct topic *topic)
+{
+    const struct extent *a = &topic->halves[0].extent;
+    const struct extent *b = &topic->halves[1].extent;
+    if (a->end > b->end) {
+        const struct extent *swap = a;
+        a = b;
+        b = swap;
+    }
+    bool none = b->end == 0;
+    bool ends_right = b->end == topic->pending_seq + 1;
+    bool joined = a->end == 0 || a->end == b->first;
+    return topic->pending_seq <= INT64_MAX >> 16 && (none || (ends_right && joined));
+}
+
+static enum err prepare_half(const struct broker *broker, struct topic *topic, unsigned half,
+                             struct why *why)
+{
+    struct half *target = &topic->halves[half];
+    enum err err = prepare_for_half(broker, broker->writer, "INSERT INTO", topic->id, half,
+                                    "VALUES(?1,?2,?3,?4)", &target->insert, why);
+    if (err == ERR_OK) {
+        err = prepare_for_half(broker, broker->writer, "DELETE FROM", topic->id, half,
+                               "WHERE seq<=?1", &target->cut, why);
+    }
+    if (err == ERR_OK) {
+        err = prepare_for_half(broker, broker->writer, "DELETE FROM", topic->id, half, "",
+                               &target->clear, why);
+    }
+    return err;
+}
+
 static enum err topic_fill(const struct broker *broker, struct topic *topic,
                            const struct topics_row *row, struct why *why)
 {
@@ -120,35 +132,26 @@ static enum err topic_fill(const struct broker *broker, struct topic *topic,
     topic->pending_seq = (uint64_t)row->last_seq;
     atomic_store(&topic->last_seq, topic->pending_seq);
     memcpy(topic->name, row->name, strlen(row->name) + 1);
-    uint64_t first = 0;
-    uint64_t last = 0;
-    enum err err = read_bounds(broker, row->id, &first, &last, why);
-    if (err != ERR_OK) {
-        return err;
+    enum err err = ERR_OK;
+    for (unsigned half = 0; half < 2 && err == ERR_OK; half++) {
+        err = read_extent(broker, row->id, half, &topic->halves[half].extent, why);
     }
-    if (row->last_seq < 0 || last > topic->pending_seq ||
-        (last != 0 && last < topic->pending_seq)) {
-        return why_set(why, ERR_CORRUPT,
-                       "%s: topic %s ends at message %" PRIu64
-                       ", but its last message is said to be "
-                       "%" PRId64 "; nothing was changed",
-                       broker->path, topic->name, last, row->last_seq);
+    if (err == ERR_OK && !extents_sound(topic)) {
+        err = why_set(why, ERR_CORRUPT,
+                      "%s: the messages of topic %s contradict its last number, %" PRId64
+                      "; nothing was changed",
+                      broker->path, topic->name, row->last_seq);
     }
-    topic->trimmed_seq = last == 0 ? topic->pending_seq : first - 1;
-    topic->pending_trim_seq = topic->trimmed_seq;
-    if (broker->read_only) {
-        return ERR_OK;
-    }
-    err = prepare_for_topic(broker, broker->writer, "INSERT INTO", row->id, "VALUES(?1,?2,?3,?4)",
-                            &topic->insert, why);
     if (err == ERR_OK) {
-        err = prepare_for_topic(broker, broker->writer, "DELETE FROM", row->id, "WHERE seq<=?1",
-                                &topic->trim, why);
+        halves_open(topic);
+    }
+    for (unsigned half = 0; half < 2 && err == ERR_OK && !broker->read_only; half++) {
+        err = prepare_half(broker, topic, half, why);
     }
     return err;
 }
 
-static enum err topic_add(struct broker *broker, const struct topics_row *row, struct why *why)
+enum err topics_add(struct broker *broker, const struct topics_row *row, struct why *why)
 {
     if (broker->topic_count == BROKER_TOPIC_COUNT_MAX) {
         return why_set(why, ERR_FULL, "%s: more than %u topics", broker->path,
@@ -176,7 +179,7 @@ static enum err row_name(const struct broker *broker, sqlite3_stmt *statement, i
                          const char **out_name, struct why *why)
 {
     const char *name = (const char *)sqlite3_column_text(statement, column);
-    if (name == NULL || !name_valid(text_of(name))) {
+    if (name == NULL || !topics_name_valid(text_of(name))) {
         return why_set(why, ERR_CORRUPT, "%s: holds a name that is none; nothing was changed",
                        broker->path);
     }
@@ -193,7 +196,7 @@ static enum err topics_read(struct broker *broker, sqlite3_stmt *statement, stru
                                  .last_published_us = sqlite3_column_int64(statement, 3)};
         enum err err = row_name(broker, statement, 1, &row.name, why);
         if (err == ERR_OK) {
-            err = topic_add(broker, &row, why);
+            err = topics_add(broker, &row, why);
         }
         if (err != ERR_OK) {
             return err;
@@ -243,14 +246,14 @@ static bool restore_ranges(struct leases *leases, struct text ranges, uint64_t l
     return true;
 }
 
-struct subscriptions_row {
-    int64_t id;
-    const char *name;
-    struct topic *topic;
-    uint64_t floor;
-    struct text acked_ranges;
-    uint64_t delivered_seq;
-};
+// The oldest message that is there; the next to come when there is none.
+static uint64_t topic_first_seq(const struct topic *topic)
+{
+    uint64_t end = 0;
+    unsigned older = halves_find(topic, 0, &end);
+    const struct extent *extent = &topic->halves[older].extent;
+    return extent->first < extent->end ? extent->first : end;
+}
 
 static enum err subscription_fill(struct broker *broker, struct subscription *subscription,
                                   const struct subscriptions_row *row, struct why *why)
@@ -265,7 +268,8 @@ static enum err subscription_fill(struct broker *broker, struct subscription *su
     atomic_store(&subscription->floor, row->floor);
     memcpy(subscription->name, row->name, strlen(row->name) + 1);
     enum err err = leases_init(&subscription->leases, row->floor, delivered);
-    bool sound = row->floor <= last_seq && row->floor >= row->topic->trimmed_seq;
+    bool sound = row->floor <= last_seq &&
+                 (row->floor == last_seq || row->floor + 1 >= topic_first_seq(row->topic));
     if (err == ERR_OK && sound) {
         sound = restore_ranges(&subscription->leases, row->acked_ranges, last_seq, &err);
     }
@@ -283,16 +287,16 @@ static enum err subscription_fill(struct broker *broker, struct subscription *su
         err = file_open_reader(broker->path, &subscription->reader, why);
         connection = subscription->reader;
     }
-    if (err == ERR_OK) {
-        err = prepare_for_topic(broker, connection, "SELECT seq,published_us,data,attributes FROM",
-                                row->topic->id, "WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq",
-                                &subscription->select, why);
+    for (unsigned half = 0; half < 2 && err == ERR_OK; half++) {
+        err = prepare_for_half(broker, connection, "SELECT seq,published_us,data,attributes FROM",
+                               row->topic->id, half, "WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq",
+                               &subscription->select[half], why);
     }
     return err;
 }
 
-static enum err subscription_add(struct broker *broker, const struct subscriptions_row *row,
-                                 struct why *why)
+enum err subscriptions_add(struct broker *broker, const struct subscriptions_row *row,
+                           struct why *why)
 {
     if (broker->subscription_count == BROKER_SUBSCRIPTION_COUNT_MAX) {
         return why_set(why, ERR_FULL, "%s: more than %u subscriptions", broker->path,
@@ -332,7 +336,7 @@ static enum err subscriptions_read(struct broker *broker, sqlite3_stmt *statemen
                           broker->path, row.name);
         }
         if (err == ERR_OK) {
-            err = subscription_add(broker, &row, why);
+            err = subscriptions_add(broker, &row, why);
         }
         if (err != ERR_OK) {
             return err;
@@ -384,186 +388,5 @@ enum err topics_load(struct broker *broker, struct why *why)
                    " FROM subscriptions ORDER BY subscription_id",
                    subscriptions_read, why);
     }
-    return err;
-}
-
-// Making new ones. The caller leads, so the writer connection is his.
-
-static bool topic_find(struct broker *broker, struct text name, uint32_t *out_topic)
-{
-    for (size_t i = 0; i < broker->topic_count; i++) {
-        if (text_equal(text_of(broker->topics[i]->name), name)) {
-            *out_topic = (uint32_t)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool subscription_find(struct broker *broker, struct text name, uint32_t *out_subscription)
-{
-    for (size_t i = 0; i < broker->subscription_count; i++) {
-        if (text_equal(text_of(broker->subscriptions[i]->name), name)) {
-            *out_subscription = (uint32_t)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-// Runs SQL as one transaction. A failed COMMIT leaves the outcome unknown, so it poisons.
-static enum err transact(struct broker *broker, struct buf *sql, struct why *why)
-{
-    buf_add_char(sql, '\0');
-    if (buf_overflowed(sql)) {
-        return why_set(why, ERR_NO_MEMORY, "no memory to describe a topic");
-    }
-    int result = statement_run(broker->begin);
-    if (result == SQLITE_OK) {
-        result = sqlite3_exec(broker->writer, sql->data, NULL, NULL, NULL);
-    }
-    if (result == SQLITE_OK) {
-        result = statement_run(broker->commit);
-    }
-    if (result == SQLITE_OK) {
-        return ERR_OK;
-    }
-    enum err err =
-        broker_fail(broker, broker->writer, result, "making a topic or subscription", why);
-    if (!sqlite3_get_autocommit(broker->writer)) {
-        (void)statement_run(broker->rollback);
-    }
-    return err;
-}
-
-static void add_view(struct broker *broker, int64_t new_id, struct text new_name, struct buf *sql)
-{
-    static const char columns[] = "' AS topic,seq,"
-                                  "strftime('%Y-%m-%dT%H:%M:%fZ',published_us/1e6,'unixepoch')"
-                                  " AS published_at,published_us,data,attributes FROM messages_";
-    buf_add_str(sql, "DROP VIEW IF EXISTS messages;CREATE VIEW messages AS ");
-    for (size_t i = 0; i < broker->topic_count; i++) {
-        buf_add_fmt(sql, "SELECT '%s%s%" PRId64 " UNION ALL ", broker->topics[i]->name, columns,
-                    broker->topics[i]->id);
-    }
-    buf_add_fmt(sql, "SELECT '%.*s%s%" PRId64 ";", TEXT_PRINT(new_name), columns, new_id);
-}
-
-static enum err topic_make(struct broker *broker, struct text name, struct why *why)
-{
-    if (broker->topic_count == BROKER_TOPIC_COUNT_MAX) {
-        return why_set(why, ERR_FULL, "%s: more than %u topics", broker->path,
-                       BROKER_TOPIC_COUNT_MAX);
-    }
-    int64_t id = broker->topic_count == 0 ? 1 : broker->topics[broker->topic_count - 1]->id + 1;
-    struct buf sql;
-    buf_init_heap(&sql, SQL_SIZE_MAX);
-    buf_add_fmt(&sql, "INSERT INTO topics VALUES(%" PRId64 ",'%.*s',0,0);", id, TEXT_PRINT(name));
-    buf_add_fmt(&sql,
-                "CREATE TABLE messages_%" PRId64 "(seq INTEGER PRIMARY KEY,"
-                " published_us INTEGER NOT NULL, data NOT NULL, attributes BLOB);",
-                id);
-    add_view(broker, id, name, &sql);
-    enum err err = transact(broker, &sql, why);
-    buf_deinit(&sql);
-    if (err != ERR_OK) {
-        return err;
-    }
-    char copy[BROKER_NAME_SIZE_MAX + 1] = {0};
-    memcpy(copy, name.data, name.size);
-    return topic_add(broker, &(struct topics_row){.id = id, .name = copy}, why);
-}
-
-static enum err subscription_make(struct broker *broker, struct topic *topic, struct text name,
-                                  struct why *why)
-{
-    if (broker->subscription_count == BROKER_SUBSCRIPTION_COUNT_MAX) {
-        return why_set(why, ERR_FULL, "%s: more than %u subscriptions", broker->path,
-                       BROKER_SUBSCRIPTION_COUNT_MAX);
-    }
-    size_t count = broker->subscription_count;
-    int64_t id = count == 0 ? 1 : broker->subscriptions[count - 1]->id + 1;
-    uint64_t last_seq = atomic_load(&topic->last_seq);
-    struct buf sql;
-    buf_init_heap(&sql, SQL_SIZE_MAX);
-    buf_add_fmt(&sql,
-                "INSERT INTO subscriptions VALUES(%" PRId64 ",%" PRId64 ",'%.*s',%" PRIu64
-                ",'',%" PRIu64 ");",
-                id, topic->id, TEXT_PRINT(name), last_seq, last_seq);
-    enum err err = transact(broker, &sql, why);
-    buf_deinit(&sql);
-    if (err != ERR_OK) {
-        return err;
-    }
-    char copy[BROKER_NAME_SIZE_MAX + 1] = {0};
-    memcpy(copy, name.data, name.size);
-    struct subscriptions_row row = {.id = id,
-                                    .name = copy,
-                                    .topic = topic,
-                                    .floor = last_seq,
-                                    .acked_ranges = TEXT(""),
-                                    .delivered_seq = last_seq};
-    return subscription_add(broker, &row, why);
-}
-
-enum err broker_topic_create(struct broker *broker, struct text name, uint32_t *out_topic,
-                             struct why *why)
-{
-    enum err err = name_check(name, why);
-    if (err != ERR_OK) {
-        return err;
-    }
-    lead_begin(broker);
-    err = broker_check(broker, why);
-    if (err == ERR_OK && !topic_find(broker, name, out_topic)) {
-        err = broker->read_only
-                  ? why_set(why, ERR_NOT_FOUND, "%s: no topic %.*s", broker->path, TEXT_PRINT(name))
-                  : topic_make(broker, name, why);
-        if (err == ERR_OK) {
-            *out_topic = (uint32_t)broker->topic_count - 1;
-        }
-    }
-    lead_end(broker);
-    return err;
-}
-
-enum err broker_subscription_create(struct broker *broker, uint32_t topic, struct text name,
-                                    uint32_t *out_subscription, struct why *why)
-{
-    enum err err = name_check(name, why);
-    if (err != ERR_OK) {
-        return err;
-    }
-    lead_begin(broker);
-    assert(topic < broker->topic_count);
-    struct topic *owner = broker->topics[topic];
-    err = broker_check(broker, why);
-    if (err == ERR_OK && subscription_find(broker, name, out_subscription)) {
-        if (broker->subscriptions[*out_subscription]->topic != owner) {
-            err = why_set(why, ERR_EXISTS, "%s: subscription %.*s belongs to another topic",
-                          broker->path, TEXT_PRINT(name));
-        }
-    } else if (err == ERR_OK) {
-        err = broker->read_only ? why_set(why, ERR_NOT_FOUND, "%s: no subscription %.*s",
-                                          broker->path, TEXT_PRINT(name))
-                                : subscription_make(broker, owner, name, why);
-        if (err == ERR_OK) {
-            *out_subscription = (uint32_t)broker->subscription_count - 1;
-        }
-    }
-    lead_end(broker);
-    return err;
-}
-
-enum err broker_subscription_find(struct broker *broker, struct text name,
-                                  uint32_t *out_subscription, struct why *why)
-{
-    lead_begin(broker);
-    enum err err = broker_check(broker, why);
-    if (err == ERR_OK && !subscription_find(broker, name, out_subscription)) {
-        err =
-            why_set(why, ERR_NOT_FOUND, "%s: no subscription %.*s", broker->path, TEXT_PRINT(name));
-    }
-    lead_end(broker);
     return err;
 }
