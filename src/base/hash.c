@@ -88,7 +88,6 @@ void hasher_add(struct hasher *hasher, const void *bytes, size_t size)
             return;
         }
         take_word(hasher->v, load_le64(hasher->tail));
-        hasher->tail_size = 0;
     }
     size_t whole_size = size & ~(size_t)7;
     take_words(hasher->v, next, whole_size);

@@ -213,31 +213,60 @@ static void value_is_cut_between_characters(void **state)
     }
 }
 
-// The widest head there can be, then fields of every size, so that the end of the line falls
-// everywhere.
-static void line_never_exceeds_its_limit_and_says_that_it_was_cut(void **state)
+// Fields of every size, so that the end of the line falls everywhere in the last two.
+static struct text write_growing_line(struct fixture *fixture, size_t size)
+{
+    struct log_field fields[] = {
+        LOG_TEXT("a", long_text('x', 1024)), LOG_TEXT("b", long_text('x', 1024)),
+        LOG_TEXT("c", long_text('x', 1024)), LOG_TEXT("d", long_text('x', size)), LOG_INT("e", 5)};
+    log_write(&fixture->log, LOG_INFO, "lane", "m", fields, 5);
+    struct text line = text_of(only_line(fixture));
+    assert_true(line.size <= LINE_SIZE_MAX);
+    return line;
+}
+
+static bool ends_with(struct text line, struct text end)
+{
+    return line.size >= end.size &&
+           text_equal((struct text){line.data + line.size - end.size, end.size}, end);
+}
+
+static void json_line_is_valid_wherever_it_is_cut(void **state)
 {
     struct fixture *fixture = *state;
-    bool was_whole = false;
-    bool was_cut = false;
+    int whole_count = 0;
+    int cut_count = 0;
     for (size_t size = 0; size <= 1024; size++) {
-        struct log_field fields[] = {LOG_TEXT("a", long_text('x', 1024)),
-                                     LOG_TEXT("b", long_text('x', 1024)),
-                                     LOG_TEXT("c", long_text('x', 1024)),
-                                     LOG_TEXT("d", long_text('x', size)), LOG_INT("e", 5)};
-        for (int is_json = 0; is_json < 2; is_json++) {
-            fixture->log.json = is_json;
-            log_write(&fixture->log, LOG_INFO, "lane", "m", fields, 5);
-            const char *line = only_line(fixture);
-            assert_true(strlen(line) <= LINE_SIZE_MAX);
-            bool whole = strstr(line, is_json ? "\"e\":5}\n" : " e=5\n") != NULL;
-            bool cut = strstr(line, is_json ? ",\"cut\":true}\n" : " cut=true\n") != NULL;
-            assert_true(whole != cut);
-            was_whole |= whole;
-            was_cut |= cut;
-        }
+        struct text line = write_growing_line(fixture, size);
+        json_error_t error;
+        json_t *json = json_loadb(line.data, line.size, JSON_REJECT_DUPLICATES, &error);
+        assert_non_null(json);
+        bool cut = json_object_get(json, "cut") != NULL;
+        assert_true(cut == (json_object_get(json, "e") == NULL));
+        json_t *d = json_object_get(json, "d");
+        assert_true(d == NULL || json_string_length(d) == size);
+        assert_true(d != NULL || cut);
+        json_decref(json);
+        whole_count += !cut;
+        cut_count += cut;
     }
-    assert_true(was_whole && was_cut);
+    assert_true(whole_count > 100 && cut_count > 100);
+}
+
+static void text_line_holds_whole_fields_wherever_it_is_cut(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->log.json = false;
+    int endings[3] = {0};
+    for (size_t size = 1; size <= 1024; size++) {
+        struct text line = write_growing_line(fixture, size);
+        bool whole = ends_with(line, TEXT("x e=5\n"));
+        bool without_e = ends_with(line, TEXT("x cut=true\n")) && strstr(line.data, " d=") != NULL;
+        bool without_d = ends_with(line, TEXT("x cut=true\n")) && strstr(line.data, " d=") == NULL;
+        assert_int_equal(whole + without_e + without_d, 1);
+        endings[whole ? 0 : without_e ? 1 : 2]++;
+    }
+    assert_true(endings[0] > 100 && endings[1] >= 1 && endings[2] > 10);
 }
 
 static void worst_component_and_message_still_fit(void **state)
@@ -330,7 +359,8 @@ int main(void)
         with_log(bytes_that_are_not_utf8_are_replaced_in_json),
         with_log(long_value_is_cut_with_dots_only_beyond_its_limit),
         with_log(value_is_cut_between_characters),
-        with_log(line_never_exceeds_its_limit_and_says_that_it_was_cut),
+        with_log(json_line_is_valid_wherever_it_is_cut),
+        with_log(text_line_holds_whole_fields_wherever_it_is_cut),
         with_log(worst_component_and_message_still_fit),
         with_log(lines_below_the_level_are_not_written),
         with_log(no_log_is_accepted_and_an_end_field_ends),

@@ -118,6 +118,19 @@ static void chance_is_met_about_as_often_as_asked(void **state)
     assert_in_range(hits, DRAW_COUNT / 4 - 1000, DRAW_COUNT / 4 + 1000);
 }
 
+// The state is made to draw 1 of 2^64, which lands on the first of a million.
+static void no_chance_is_none_even_for_the_smallest_draw(void **state)
+{
+    (void)state;
+    const struct rand about_to_draw_one = {.state = {0, UINT64_C(0x7d6c16c16c16c16c), 0, 0}};
+    struct rand rand = about_to_draw_one;
+    assert_true(rand_u64(&rand) == 1);
+    rand = about_to_draw_one;
+    assert_false(rand_chance_ppm(&rand, 0));
+    rand = about_to_draw_one;
+    assert_true(rand_chance_ppm(&rand, 1));
+}
+
 static void draw_below_nothing(void *context)
 {
     (void)rand_below(context, 0);
@@ -153,6 +166,7 @@ int main(void)
         cmocka_unit_test(draws_between_include_both_ends),
         cmocka_unit_test(draws_between_the_outermost_ends_have_both_signs),
         cmocka_unit_test(chance_is_met_about_as_often_as_asked),
+        cmocka_unit_test(no_chance_is_none_even_for_the_smallest_draw),
         cmocka_unit_test(empty_ranges_abort),
         cmocka_unit_test(system_seeds_differ),
     };
