@@ -127,6 +127,9 @@ static bool read_exponent(struct scan *scan, struct decimal *decimal)
 // The whole text must be one JSON number.
 static bool read_decimal(struct text number, struct decimal *decimal)
 {
+    if (number.size == 0) {
+        return false;
+    }
     struct scan scan = {number.data, number.data + number.size};
     decimal->negative = take(&scan, '-');
     if (!take(&scan, '0') && read_digits(&scan, decimal) == 0) {
