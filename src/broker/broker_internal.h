@@ -107,7 +107,7 @@ struct broker {
     int64_t published_us;         // (leader) last publish time committed
     int64_t pending_published_us; // (leader)
     uint64_t wal_pages;           // (leader) length of the write-ahead log
-    uint64_t wal_pages_due;       // (leader) the length that calls for a checkpoint
+    uint64_t wal_pages_retry;     // (leader) no checkpoint before this length
     bool out_of_space;            // (leader) the last transaction found the disk or the file full
     uint64_t disk_check_size;     // (leader) bytes that may be written before the disk is looked at
     bool closing;                 // (leader) the last flush
