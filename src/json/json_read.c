@@ -95,15 +95,14 @@ static void after_value(struct json_reader *reader)
 static bool read_escape(struct json_reader *reader, size_t *offset)
 {
     uint32_t code_point;
-    switch (json_escape_read(reader->document, offset, &code_point)) {
-    case JSON_ESCAPE_OK:
-        return true;
-    case JSON_ESCAPE_BAD:
+    const enum json_escape result = json_escape_read(reader->document, offset, &code_point);
+    if (result == JSON_ESCAPE_BAD) {
         return reject(reader, JSON_FAILURE_SYNTAX, *offset, "an escape such as \\n or \\u00e9");
-    case JSON_ESCAPE_LONE_SURROGATE:
+    }
+    if (result == JSON_ESCAPE_LONE_SURROGATE) {
         return reject(reader, JSON_FAILURE_ENCODING, *offset, "a pair of surrogates");
     }
-    assert(false);
+    return true;
 }
 
 // At the opening quote.
@@ -345,6 +344,7 @@ enum json_event json_next(struct json_reader *reader, struct json_token *out_tok
                    : fail_syntax(reader, "nothing after the document");
     }
     assert(false);
+    return JSON_ERROR;
 }
 
 bool json_skip_container(struct json_reader *reader)
