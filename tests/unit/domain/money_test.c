@@ -173,6 +173,7 @@ static void exponents_beyond_400_are_out_of_range_even_for_zero(void **state)
         {"0e399", 2, STRICT, MONEY_EXACT, 0},
         {"0e400", 2, STRICT, MONEY_EXACT, 0},
         {"0e401", 2, STRICT, MONEY_OUT_OF_RANGE, 0},
+        {"0e4000", 2, STRICT, MONEY_OUT_OF_RANGE, 0},
         {"0e-400", 2, STRICT, MONEY_EXACT, 0},
         {"0e-401", 2, STRICT, MONEY_OUT_OF_RANGE, 0},
         {"1e-399", 2, LENIENT, MONEY_ROUNDED, 0},
