@@ -472,7 +472,8 @@ enum err service_start(const struct service_options *options, atomic_bool *stop,
     err = start_threads(service, why);
     if (err != ERR_OK) {
         struct why first = why != NULL ? *why : (struct why){0};
-        enum err finished = service_finish(&service, 30 * US_PER_SECOND, why);
+        struct service_figures figures;
+        enum err finished = service_finish(&service, 30 * US_PER_SECOND, &figures, why);
         (void)finished; // the first error is the one to tell
         return why_set(why, err, "%s", first.text);
     }
@@ -544,7 +545,8 @@ static enum err first_error(struct service *service, struct why *why)
     return ERR_OK;
 }
 
-enum err service_finish(struct service **in_service, int64_t drain_timeout_us, struct why *why)
+enum err service_finish(struct service **in_service, int64_t drain_timeout_us,
+                        struct service_figures *out_figures, struct why *why)
 {
     struct service *service = *in_service;
     atomic_store(service->stop, true);
@@ -558,6 +560,7 @@ enum err service_finish(struct service **in_service, int64_t drain_timeout_us, s
                        "next start",
                        (long long)(drain_timeout_us / 1000));
     }
+    service_figures(service, out_figures);
     enum err err = first_error(service, why);
     struct why close_why = {0};
     enum err closed = lane_close(&service->lane, &close_why);

@@ -60,8 +60,8 @@ void service_figures(const struct service *service, struct service_figures *out_
 
 // Asks it to stop (when it has not ended) and waits. ERR_DRAIN_TIMEOUT when the threads did not end
 // within drain_timeout_us: then the process must exit without touching bus or store again. Otherwise
-// frees the service and gives the first error of any of its threads.
+// frees the service, gives its last figures and the first error of any of its threads.
 MUST_USE enum err service_finish(struct service **service, int64_t drain_timeout_us,
-                                 struct why *why);
+                                 struct service_figures *out_figures, struct why *why);
 
 #endif
