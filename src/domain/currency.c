@@ -1,4 +1,4 @@
-// Active ISO 4217 currencies as of 1 January 2026 (list one, amendments up to the euro in Bulgaria).
+// Active ISO 4217 currencies as of 1 January 2026 (list one, up to the euro in Bulgaria).
 // Left out on purpose: funds and units of account (BOV CHE CHW CLF COU MXV USN UYI UYW XAD XDR XSU
 // XUA), metals and bond units (XAG XAU XPD XPT XBA XBB XBC XBD), XTS and XXX.
 #include "currency.h"

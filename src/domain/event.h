@@ -2,8 +2,8 @@
 // is a function of a set of them (fold.h).
 //
 // Identity is (order_id, kind, entity_id, event_id or version_rank, hash). The same identity and
-// hash is the same row, however often it comes. The same identity with another hash is a second row:
-// a conflict, which is therefore seen without reading before writing.
+// hash is the same row, however often it comes. The same identity with another hash is a second
+// row: a conflict, which is therefore seen without reading before writing.
 #ifndef TILL_EVENT_H
 #define TILL_EVENT_H
 
@@ -42,9 +42,10 @@ struct note {
 struct event {
     enum event_kind kind;
     int64_t order_id;
-    int64_t entity_id;    // order_id of an order, payment_id of a payment or of the one a note is about
+    int64_t entity_id;    // order_id of an order; payment_id of a payment, and of a note
     int64_t version_rank; // orders: order_version_rank(); else 0
-    struct text event_id; // payments: payment_event_identity(); notes: as built by event_of_note; orders: empty
+    // Payments: payment_event_identity(); notes: as built by event_of_note; orders: empty.
+    struct text event_id;
     struct hash hash;
     int64_t published_us; // when the broker took it; for people and for grace, never folded
     uint8_t place;        // the store's own mark of where the row lies; 0 in events that are new
@@ -66,7 +67,7 @@ void event_of_note(int64_t order_id, int64_t payment_id, const struct note *note
 struct text note_kind_text(enum note_kind kind);
 bool note_kind_find(struct text text, enum note_kind *out_kind);
 
-// Order of rows in a partition: kind, entity, identity (orders: version rank, then status rank of
+// Order of rows in a partition (all of one order): kind, entity, identity (orders: version rank, then status rank of
 // equal implicit ones), hash. event_same_identity ignores the hash.
 int event_compare(const struct event *a, const struct event *b);
 bool event_same_identity(const struct event *a, const struct event *b);
@@ -76,6 +77,7 @@ bool event_conflicts(const struct event *a, const struct event *b);
 
 // Money that this event states, for conservation: an order's total; a payment's amount when given.
 // false when it states none.
-bool event_stated_money(const struct event *event, struct currency *out_currency, int64_t *out_minor);
+bool event_stated_money(const struct event *event, struct currency *out_currency,
+                        int64_t *out_minor);
 
 #endif

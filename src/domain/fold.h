@@ -56,7 +56,7 @@ struct fact {
     struct currency currency;  // the order's
     int64_t order_total_minor;
     int64_t amount_paid_minor;         // sum of captured
-    int64_t amount_refunded_minor;     // sum of refunded; may exceed what was paid: flagged, never clamped
+    int64_t amount_refunded_minor;     // sum of refunded; may exceed what was paid
     int64_t amount_charged_back_minor; // reversals taken off
     enum settlement settlement;
     enum match_issue match_issue;
@@ -82,9 +82,9 @@ struct fold_space {
     struct fact_payment *payments;
 };
 
-// Folds `count` rows of one order, in any order, the same row any number of times. Amounts of another
-// currency than the order's are not added, only flagged. A sum that would not fit in int64_t gives
-// ERR_TOO_LARGE (the caps make that impossible for stored rows). No allocation.
+// Folds `count` rows of one order, in any order, the same row any number of times. Amounts of
+// another currency than the order's are not added, only flagged. A sum that would not fit in int64_t
+// gives ERR_TOO_LARGE (the caps make that impossible for stored rows). No allocation.
 MUST_USE enum err fold(const struct event *const *events, size_t count,
                        const struct fold_rules *rules, struct fold_space *space,
                        struct fact *out_fact);

@@ -68,8 +68,8 @@ int64_t order_version_rank_value(int64_t version_rank)
     return version_rank & IMPLICIT_MAX;
 }
 
-// All numbers and sizes come before all texts, so that no two orders give the same bytes. Status and
-// currency go in as their texts: the tables here may be reordered, stored hashes must not change.
+// All numbers and sizes come before all texts, so that no two orders give the same bytes. Status
+// and currency go in as their texts: tables may be reordered, stored hashes must not change.
 void order_content_hash(const struct order *order, struct hash *out_hash)
 {
     struct text status = order_status_text(order->status);

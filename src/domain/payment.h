@@ -14,7 +14,7 @@
 #define PAYMENT_EVENT_ID_SIZE_MAX 64 // bytes, at least 1 when given
 #define PAYMENT_LAST_FOUR_SIZE    4  // digits, or none
 
-// X(name, text); the order is the rank that picks the status shown for a payment with several events
+// X(name, text); the order is the rank that picks the status shown of several events
 #define PAYMENT_STATUS_TABLE(X)                     \
     X(PENDING, "Pending")                           \
     X(FAILED, "Failed")                             \

@@ -1,7 +1,7 @@
-// Content hashes are stored for good and name rows for ever: these values must never change. A failure
-// of the golden tests means that the stored format was changed, and is mended in the code, not here.
-// They were computed from the description in order.c, payment.c, event.c and fold.c by a SipHash other
-// than ours.
+// Content hashes are stored for good and name rows for ever: these values must never change. When a
+// golden test fails the stored format was changed, and that is mended in the code, not here. The
+// values were computed by a SipHash other than ours, over the bytes that order.c, payment.c, event.c
+// and fold.c describe.
 #include "event.h"
 #include "fold.h"
 

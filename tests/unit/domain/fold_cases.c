@@ -1,5 +1,5 @@
 // One case: the claim; tolerance and steps; then paid, refunded, charged back, settlement, issue,
-// n_events, n_rows, losers. An order is 100.00 USD, version not given, unless a step says otherwise.
+// n_events, n_rows, losers. An order is 100.00 USD without a version, unless a step says otherwise.
 #include "fold_cases.h"
 
 #define O(...)                                                                                     \
@@ -103,7 +103,8 @@ const struct fold_case fold_cases[] = {
         GIVES(10004, 0, 0, PAID, NONE, 2, 2, 0)},
     {"exactly_tolerance_above_is_paid", TOLERANCE(5), STEPS(O(), P(1, COMPLETED, AMOUNT(10005))),
         GIVES(10005, 0, 0, PAID, NONE, 2, 2, 0)},
-    {"tolerance_and_one_above_is_overpaid", TOLERANCE(5), STEPS(O(), P(1, COMPLETED, AMOUNT(10006))),
+    {"tolerance_and_one_above_is_overpaid", TOLERANCE(5),
+        STEPS(O(), P(1, COMPLETED, AMOUNT(10006))),
         GIVES(10006, 0, 0, OVERPAID, OVERPAID, 2, 2, 0)},
     {"nothing_paid_is_unpaid_even_within_tolerance", TOLERANCE(5), STEPS(O(PRICE(3))),
         GIVES(0, 0, 0, UNPAID, NONE, 1, 1, 0)},

@@ -1,5 +1,5 @@
-// The seed of a random test: TILL_TEST_SEED, or a new one; printed either way, so that a failure can
-// be run again.
+// The seed of a random test: TILL_TEST_SEED, or a new one; printed either way, so that a failure
+// can be run again.
 #ifndef TILL_TEST_SEED_H
 #define TILL_TEST_SEED_H
 
