@@ -67,8 +67,8 @@ void event_of_note(int64_t order_id, int64_t payment_id, const struct note *note
 struct text note_kind_text(enum note_kind kind);
 bool note_kind_find(struct text text, enum note_kind *out_kind);
 
-// Order of rows in a partition (all of one order): kind, entity, identity (orders: version rank, then status rank of
-// equal implicit ones), hash. event_same_identity ignores the hash.
+// Order of rows in a partition, which are all of one order: kind, entity, identity (orders: version
+// rank, then status rank of equal implicit ones), hash. event_same_identity ignores the hash.
 int event_compare(const struct event *a, const struct event *b);
 bool event_same_identity(const struct event *a, const struct event *b);
 // Two versions of one implicit rank are no conflict (they only tie); everything else with the same

@@ -83,8 +83,8 @@ struct fold_space {
 };
 
 // Folds `count` rows of one order, in any order, the same row any number of times. Amounts of
-// another currency than the order's are not added, only flagged. A sum that would not fit in int64_t
-// gives ERR_TOO_LARGE (the caps make that impossible for stored rows). No allocation.
+// another currency than the order's are not added, only flagged. A sum that would not fit gives
+// ERR_TOO_LARGE (the caps make that impossible for stored rows). No allocation.
 MUST_USE enum err fold(const struct event *const *events, size_t count,
                        const struct fold_rules *rules, struct fold_space *space,
                        struct fact *out_fact);

@@ -1,7 +1,7 @@
 // Content hashes are stored for good and name rows for ever: these values must never change. When a
 // golden test fails the stored format was changed, and that is mended in the code, not here. The
-// values were computed by a SipHash other than ours, over the bytes that order.c, payment.c, event.c
-// and fold.c describe.
+// values were computed by a SipHash other than ours, over the bytes that order.c, payment.c,
+// event.c and fold.c describe.
 #include "event.h"
 #include "fold.h"
 
