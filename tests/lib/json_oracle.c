@@ -17,6 +17,9 @@ static const struct oracle_value *value_of(const json_t *json)
 
 enum oracle_verdict oracle_parse(struct text document, struct oracle_value **out_tree)
 {
+    if (document.size > 0 && memchr(document.data, 0, document.size)) {
+        return ORACLE_REFUSES; // jansson overlooks one that follows a number
+    }
     const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL;
     json_error_t error;
     const char *data = document.data ? document.data : "";

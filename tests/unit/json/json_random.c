@@ -3,25 +3,11 @@
 #include "json_escape.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define DEPTH_MAX  8u
 #define ITEMS_MAX  12u
 #define DAMAGE_MAX 3u
-
-uint64_t json_random_seed(void)
-{
-    uint64_t seed = 0;
-    const char *wanted = getenv("TILL_TEST_SEED");
-    if (!wanted || !text_parse_u64(text_of(wanted), &seed)) {
-        seed = rand_seed_from_system();
-    }
-    printf("TILL_TEST_SEED=%" PRIu64 "\n", seed);
-    return seed;
-}
 
 static bool one_in(struct rand *rand, uint64_t count)
 {

@@ -5,9 +5,6 @@
 #include "buf.h"
 #include "rand.h"
 
-// A new seed each run, printed; TILL_TEST_SEED=<number> repeats a run.
-uint64_t json_random_seed(void);
-
 // Appends a document that every strict reader must accept: at most 8 levels, 12 keys an object.
 void json_random_document(struct rand *rand, struct buf *out);
 // Makes 1 to 3 changes to the document in `buf`: bytes changed, cut, added, repeated, tokens put in.

@@ -1,6 +1,7 @@
 // The events and tokens of accepted documents: their order, their raw text and their meaning.
 #include "json_read.h"
 
+#include "aborts.h"
 #include "json_escape.h"
 
 #include <setjmp.h>
@@ -78,6 +79,34 @@ static void a_token_points_into_the_document(void **state)
     json_next(&reader, &token);
     json_next(&reader, &token);
     assert_ptr_equal(token.raw.data, document.data + 2);
+}
+
+static void start_beyond_the_caps(void *context)
+{
+    const struct json_limits *limits = context;
+    json_reader_init(&reader, TEXT("1"), *limits);
+}
+
+static void skip_at_a_scalar(void *context)
+{
+    (void)context;
+    struct json_token token;
+    start(TEXT("[1,2]"));
+    json_next(&reader, &token);
+    json_next(&reader, &token);
+    (void)!json_skip_container(&reader);
+}
+
+static void limits_above_the_table_and_skips_of_scalars_end_the_process(void **state)
+{
+    (void)state;
+    struct json_limits too_deep = {JSON_DEPTH_CAP + 1, JSON_KEYS_CAP};
+    struct json_limits too_many = {JSON_DEPTH_CAP, JSON_KEYS_CAP + 1};
+    struct json_limits caps = {JSON_DEPTH_CAP, JSON_KEYS_CAP};
+    assert_true(aborts(start_beyond_the_caps, &too_deep));
+    assert_true(aborts(start_beyond_the_caps, &too_many));
+    assert_false(aborts(start_beyond_the_caps, &caps));
+    assert_true(aborts(skip_at_a_scalar, NULL));
 }
 
 static void skipping_leaves_the_reader_behind_the_container(void **state)
@@ -217,6 +246,7 @@ int main(void)
         cmocka_unit_test(events_come_in_the_order_of_the_document),
         cmocka_unit_test(a_number_keeps_every_digit),
         cmocka_unit_test(a_token_points_into_the_document),
+        cmocka_unit_test(limits_above_the_table_and_skips_of_scalars_end_the_process),
         cmocka_unit_test(skipping_leaves_the_reader_behind_the_container),
         cmocka_unit_test(skipping_refuses_what_reading_refuses),
         cmocka_unit_test(escapes_mean_what_the_standard_says),

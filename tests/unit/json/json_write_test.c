@@ -1,10 +1,12 @@
 // What the writer writes, and that both the reader and jansson read it back.
 #include "json_write.h"
 
+#include "aborts.h"
 #include "json_check.h"
 #include "json_oracle.h"
 #include "json_random.h"
 #include "json_read.h"
+#include "test_seed.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -221,7 +223,7 @@ static void copies_of_random_documents_hold_the_same_values(void **state)
     (void)state;
     static char rooms[3][65536];
     struct rand rand;
-    rand_seed(&rand, json_random_seed());
+    rand_seed(&rand, test_seed());
     for (unsigned i = 0; i < 1000; i++) {
         struct buf bufs[3];
         for (unsigned j = 0; j < 3; j++) {
@@ -239,6 +241,88 @@ static void copies_of_random_documents_hold_the_same_values(void **state)
     }
 }
 
+static void value_without_a_key(struct json_writer *writer)
+{
+    json_object_begin(writer);
+    json_int(writer, 1);
+}
+
+static void key_without_a_value(struct json_writer *writer)
+{
+    json_object_begin(writer);
+    json_key(writer, TEXT("a"));
+    json_object_end(writer);
+}
+
+static void key_after_a_key(struct json_writer *writer)
+{
+    json_object_begin(writer);
+    json_key(writer, TEXT("a"));
+    json_key(writer, TEXT("b"));
+}
+
+static void key_in_an_array(struct json_writer *writer)
+{
+    json_array_begin(writer);
+    json_key(writer, TEXT("a"));
+}
+
+static void end_that_fits_no_begin(struct json_writer *writer)
+{
+    json_array_begin(writer);
+    json_object_end(writer);
+}
+
+static void one_end_too_many(struct json_writer *writer)
+{
+    json_array_begin(writer);
+    json_array_end(writer);
+    json_array_end(writer);
+}
+
+static void second_document(struct json_writer *writer)
+{
+    json_null(writer);
+    json_null(writer);
+}
+
+static void one_level_too_many(struct json_writer *writer)
+{
+    for (unsigned level = 0; level < JSON_WRITE_DEPTH_MAX + 1; level++) {
+        json_array_begin(writer);
+    }
+}
+
+static void empty_number(struct json_writer *writer)
+{
+    json_number(writer, TEXT(""));
+}
+
+typedef void (*misuse)(struct json_writer *writer);
+
+static void misuse_anew(void *context)
+{
+    const misuse *call = context;
+    struct buf buf;
+    buf_init_fixed(&buf, room, sizeof(room));
+    struct json_writer writer;
+    json_writer_init(&writer, &buf);
+    (*call)(&writer);
+}
+
+static void calls_that_would_not_make_json_end_the_process(void **state)
+{
+    (void)state;
+    misuse calls[] = {
+        value_without_a_key, key_without_a_value, key_after_a_key,
+        key_in_an_array,     empty_number,        end_that_fits_no_begin,
+        one_end_too_many,    second_document,     one_level_too_many,
+    };
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        assert_true(aborts(misuse_anew, &calls[i]));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +333,7 @@ int main(void)
         cmocka_unit_test(integers_are_written_to_their_ends),
         cmocka_unit_test(the_deepest_level_can_be_written),
         cmocka_unit_test(too_little_room_is_an_overflow_at_every_size),
+        cmocka_unit_test(calls_that_would_not_make_json_end_the_process),
         cmocka_unit_test(copies_of_random_documents_hold_the_same_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
