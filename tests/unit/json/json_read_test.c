@@ -53,6 +53,7 @@ static void accepted_documents_are_read_to_the_end(void **state)
         TEXT("{\"\":0,\" \":0}"),
         TEXT("{\"a\":{\"a\":{\"a\":1}},\"b\":{\"a\":1}}"),
         TEXT("[{\"a\":1},{\"a\":1}]"),
+        TEXT("{\"b\":{\"a\":1},\"a\":1}"),
         TEXT("{\"a\":1,\"A\":1,\"\\u0041\\u0041\":1}"),
     };
     for (size_t i = 0; i < COUNT_OF(documents); i++) {
@@ -185,6 +186,7 @@ static void what_is_not_unicode_is_an_encoding_failure(void **state)
         {TEXT("\"ab\\ud800\""), JSON_FAILURE_ENCODING, 3},
         {TEXT("\"\\udc00\""), JSON_FAILURE_ENCODING, 1},
         {TEXT("\"\\udc00\\ud800\""), JSON_FAILURE_ENCODING, 1},
+        {TEXT("\"\\udc00\\udc00\""), JSON_FAILURE_ENCODING, 1},
         {TEXT("\"\\ud800\\ud800\""), JSON_FAILURE_ENCODING, 1},
         {TEXT("\"\\ud800\\n\""), JSON_FAILURE_ENCODING, 1},
         {TEXT("\"\\ud800\\u0041\""), JSON_FAILURE_ENCODING, 1},
