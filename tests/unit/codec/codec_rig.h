@@ -23,6 +23,8 @@ struct codec_rig {
     struct refusal refusal; // reason and detail are REASON_NONE and "" when accepted
 };
 
+#define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, codec_rig_set_up, codec_rig_tear_down)
+
 // For cmocka: *state becomes the rig. Returns 0, or -1 when memory is refused.
 int codec_rig_set_up(void **state);
 int codec_rig_tear_down(void **state);
