@@ -76,10 +76,10 @@ struct json_reader {
     struct json_key keys[JSON_DEPTH_CAP * JSON_KEYS_CAP];
 };
 
-// Starts on `document` (below 4 GiB), which must outlive the reader. Checks the encoding of the whole document at
-// once, so an encoding failure wins over a syntax failure that stands before it. Does not clear the
-// key table (32 KiB); only what is used is written. A reader on the stack should be declared with
-// __attribute__((uninitialized)), or the build fills it with zeros at every call.
+// Starts on `document` (below 4 GiB), which must outlive the reader. Checks the encoding of the
+// whole document at once, so an encoding failure wins over a syntax failure that stands before it.
+// Does not clear the key table (32 KiB); only what is used is written. A reader on the stack should
+// be declared with __attribute__((uninitialized)), or the build fills it with zeros at every call.
 void json_reader_init(struct json_reader *reader, struct text document, struct json_limits limits);
 
 // The next event. *out_token is written for keys, strings and numbers.
