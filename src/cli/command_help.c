@@ -89,7 +89,7 @@ static void add_flag(const struct option *option, struct buf *out)
     struct buf right;
     buf_init_fixed(&left, left_memory, sizeof left_memory);
     buf_init_fixed(&right, right_memory, sizeof right_memory);
-    buf_add_fmt(&left, "--%s", option->name);
+    buf_add_str(&left, option->flag);
     if (option->metavar != NULL) {
         buf_add_fmt(&left, " %s", option->metavar);
     }

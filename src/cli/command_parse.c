@@ -183,7 +183,7 @@ static enum err complain_value(struct parse *parse, const char *what, const stru
     return why_set(parse->why, ERR_USAGE, "%s: %.*s", what, TEXT_PRINT(buf_view(&text)));
 }
 
-// Remembers that a flag sets a key. `what` is the flag as a person wrote it.
+// Remembers that a flag sets a key. `what` begins complaints; `flag` outlives the line.
 static enum err add_setting(struct parse *parse, enum config_key key, const char *flag,
                             const char *what, const char *value)
 {
@@ -246,13 +246,13 @@ static enum err set_option(struct parse *parse, enum option_id id, const char *v
     struct options *options = &parse->line->options;
     void *field = (char *)options + option->offset;
     char what[64];
-    (void)snprintf(what, sizeof what, "flag --%s", option->name);
+    (void)snprintf(what, sizeof what, "flag %s", option->flag);
     if (options->given[id] && !option->repeatable) {
         return why_set(parse->why, ERR_USAGE, "%s is given twice", what);
     }
     options->given[id] = true;
     if (option->key < CONFIG_KEY_COUNT) {
-        return add_setting(parse, option->key, what + strlen("flag "), what, value);
+        return add_setting(parse, option->key, option->flag, what, value);
     }
     int64_t number = 0;
     enum value_result result = value_parse(&option->rule, text_of(value), &number);
@@ -289,8 +289,8 @@ static enum err parse_flag(struct parse *parse, const char *word)
         return set_option(parse, id, "true");
     }
     if (parse->left == 0 || strncmp(*parse->argv, "--", 2) == 0) {
-        return why_set(parse->why, ERR_USAGE, "flag --%s needs a value: --%s %s", option->name,
-                       option->name, option->metavar);
+        return why_set(parse->why, ERR_USAGE, "flag %s needs a value: %s %s", option->flag,
+                       option->flag, option->metavar);
     }
     return set_option(parse, id, take(parse));
 }

@@ -14,30 +14,34 @@ const char *const settlement_names[] = {
         NULL};
 
 static const struct option options_by_id[OPTION_COUNT] = {
-#define X(field, flag, kind, metavar, text, min, max, choices, help)                               \
-    [OPTION_##field] = {flag,                                                                      \
-                        metavar,                                                                   \
-                        help,                                                                      \
-                        text,                                                                      \
-                        {VALUE_##kind, min, max, choices},                                         \
-                        false,                                                                     \
-                        CONFIG_KEY_COUNT,                                                          \
-                        offsetof(struct options, field)},
+#define X(field, word, kind, value, text, low, high, names, meaning)                               \
+    [OPTION_##field] = {.name = word,                                                              \
+                        .flag = "--" word,                                                         \
+                        .metavar = value,                                                          \
+                        .help = meaning,                                                           \
+                        .default_text = text,                                                      \
+                        .rule = {VALUE_##kind, low, high, names},                                  \
+                        .key = CONFIG_KEY_COUNT,                                                   \
+                        .offset = offsetof(struct options, field)},
     OPTION_TABLE(X)
 #undef X
-#define X(field, flag, metavar, help)                                                              \
-    [OPTION_##field] = {flag,                                                                      \
-                        metavar,                                                                   \
-                        help,                                                                      \
-                        NULL,                                                                      \
-                        {VALUE_TEXT, 0, 0, NULL},                                                  \
-                        true,                                                                      \
-                        CONFIG_KEY_COUNT,                                                          \
-                        offsetof(struct options, field)},
+#define X(field, word, value, meaning)                                                             \
+    [OPTION_##field] = {.name = word,                                                              \
+                        .flag = "--" word,                                                         \
+                        .metavar = value,                                                          \
+                        .help = meaning,                                                           \
+                        .rule = {.kind = VALUE_TEXT},                                              \
+                        .repeatable = true,                                                        \
+                        .key = CONFIG_KEY_COUNT,                                                   \
+                        .offset = offsetof(struct options, field)},
         LIST_OPTION_TABLE(X)
 #undef X
-#define X(field, flag, metavar_, help_)                                                            \
-    [OPTION_##field] = {.name = flag, .metavar = metavar_, .help = help_, .key = CONFIG_##field},
+#define X(field, word, value, meaning)                                                             \
+    [OPTION_##field] = {.name = word,                                                              \
+                        .flag = "--" word,                                                         \
+                        .metavar = value,                                                          \
+                        .help = meaning,                                                           \
+                        .key = CONFIG_##field},
             KEY_OPTION_TABLE(X)
 #undef X
 };

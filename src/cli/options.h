@@ -104,7 +104,8 @@ struct options {
 };
 
 struct option {
-    const char *name;    // without the leading --
+    const char *name;    // "data-dir"
+    const char *flag;    // "--data-dir"
     const char *metavar; // NULL for VALUE_BOOL
     const char *help;
     const char *default_text; // NULL for none; see option_default_text()

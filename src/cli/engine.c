@@ -1,0 +1,297 @@
+// Opening, running and closing the pipeline for a command.
+#include "engine.h"
+
+#include "bus_embedded.h"
+#include "currency.h"
+#include "generator.h"
+#include "line_source.h"
+#include "progress.h"
+#include "signals.h"
+#include "store_sqlite.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define PROGRESS_POLL_MS 50
+// Sources are held back while a subscription is this many messages behind: the log stays short, and
+// a burst still goes in at the speed of the disk.
+#define SOURCE_BACKLOG_SOFT_MAX 100000u
+
+enum err engine_open(struct command_context *context, const char *owner, bool with_store,
+                     struct engine *out_engine, struct why *why)
+{
+    const struct config *config = context->config;
+    struct engine engine = {.dir = {.lock_fd = -1}};
+    enum err err = data_dir_own(config->data_dir, owner, &engine.dir, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    struct bus_embedded_options bus_options = {
+        .path = engine.dir.topics_path,
+        .clock = context->clock,
+        .lease_us = config->broker_lease,
+        .backlog_max = (uint64_t)config->broker_backlog_max,
+        .size_max = (uint64_t)config->broker_size_max,
+    };
+    err = bus_embedded_open(&bus_options, &engine.bus, why);
+    if (err == ERR_OK && with_store) {
+        struct store_sqlite_options store_options = {
+            .path = engine.dir.facts_path,
+            .without_by_customer = !config->store_customer_index,
+        };
+        err = store_sqlite_open(&store_options, &engine.store, why);
+    }
+    if (err != ERR_OK) {
+        engine_close(&engine);
+        return err;
+    }
+    *out_engine = engine;
+    return ERR_OK;
+}
+
+void engine_close(struct engine *engine)
+{
+    store_close(&engine->store);
+    bus_close(&engine->bus);
+    data_dir_close(&engine->dir);
+}
+
+void engine_service_options(const struct command_context *context, const struct engine *engine,
+                            struct service_options *out_options)
+{
+    const struct config *config = context->config;
+    struct pipeline_rules rules = pipeline_rules_default();
+    rules.decode.lenient_price = config->match_lenient_price;
+    rules.decode.default_currency = config->match_default_currency;
+    rules.grace_us = config->match_grace;
+    // With a short grace, steps longer than it would only add to it.
+    bool short_grace = config->match_grace < config->match_bucket;
+    rules.bucket_us = short_grace ? SEC : config->match_bucket;
+    rules.max_hold_us = config->match_max_hold;
+    rules.shards = (int32_t)config->match_shards;
+    rules.dead_letter_age_max_us = config->dead_letters_max_age;
+    *out_options = (struct service_options){
+        .bus = engine->bus,
+        .store = engine->store,
+        .rules = rules,
+        .clock = context->clock,
+        .log = context->log,
+        .limits = {.count_max = (size_t)config->lane_batch_messages,
+                   .size_max = (size_t)config->lane_batch_bytes,
+                   .orders = true,
+                   .payments = true},
+        .sweep = true,
+        .dead_letters = true,
+        .once = context->options->once,
+        .rate_per_second = (uint64_t)context->options->rate,
+        .backlog_soft_max = SOURCE_BACKLOG_SOFT_MAX,
+    };
+}
+
+// --- sources ------------------------------------------------------------------------------------
+
+static enum err add_source(struct service_options *options, struct source *source, struct why *why)
+{
+    if (options->source_count == SERVICE_PUBLISHERS_MAX) {
+        source->close(source);
+        return why_set(why, ERR_USAGE, "at most %u sources at a time", SERVICE_PUBLISHERS_MAX);
+    }
+    options->sources[options->source_count++] = source;
+    return ERR_OK;
+}
+
+static enum err add_files(struct service_options *options, const struct string_list *files,
+                          enum line_topic topic, struct why *why)
+{
+    enum err err = ERR_OK;
+    for (size_t i = 0; err == ERR_OK && i < files->count; i++) {
+        struct source *source = NULL;
+        err = line_source_open(files->items[i], topic, &source, why);
+        if (err == ERR_OK) {
+            err = add_source(options, source, why);
+        }
+    }
+    return err;
+}
+
+static enum err add_generator(struct command_context *context, struct service_options *options,
+                              struct why *why)
+{
+    const struct options *given = context->options;
+    struct generator_options generator_options = {
+        .seed = given->given[OPTION_seed] ? (uint64_t)given->seed : rand_seed_from_system(),
+        .pairs = (uint64_t)given->generate,
+        .late_ppm = (uint32_t)given->late,
+        .early_ppm = (uint32_t)given->early,
+        .duplicate_ppm = (uint32_t)given->duplicate,
+        .orphan_ppm = (uint32_t)given->orphan,
+        .conflict_ppm = (uint32_t)given->conflict,
+        .corrupt_ppm = (uint32_t)given->corrupt,
+        .partial_ppm = (uint32_t)given->partial,
+        .overpay_ppm = (uint32_t)given->overpay,
+        .refund_ppm = (uint32_t)given->refund,
+        .chargeback_ppm = (uint32_t)given->chargeback,
+        .failed_retry_ppm = (uint32_t)given->failed_retry,
+        .wrong_currency_ppm = (uint32_t)given->wrong_currency,
+    };
+    command_say(context, "generating %lld orders and their payments, --seed %llu",
+                (long long)given->generate, (unsigned long long)generator_options.seed);
+    struct generator *generator = NULL;
+    enum err err = generator_create(&generator_options, &generator, why);
+    return err == ERR_OK ? add_source(options, generator_source(generator), why) : err;
+}
+
+enum err engine_open_sources(struct command_context *context, struct service_options *options,
+                             struct why *why)
+{
+    const struct options *given = context->options;
+    enum err err = add_files(options, &given->orders, LINE_ORDERS, why);
+    if (err == ERR_OK) {
+        err = add_files(options, &given->payments, LINE_PAYMENTS, why);
+    }
+    if (err == ERR_OK) {
+        err = add_files(options, &given->from, LINE_GUESS, why);
+    }
+    if (err == ERR_OK && given->generate > 0) {
+        err = add_generator(context, options, why);
+    }
+    if (err != ERR_OK) {
+        engine_close_sources(options);
+    }
+    return err;
+}
+
+void engine_close_sources(struct service_options *options)
+{
+    for (size_t i = 0; i < options->source_count; i++) {
+        options->sources[i]->close(options->sources[i]);
+    }
+    options->source_count = 0;
+}
+
+// --- running ------------------------------------------------------------------------------------
+
+static unsigned terminal_width(void)
+{
+    struct winsize size = {0};
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+struct run_progress {
+    struct progress progress;
+    struct clock clock;
+    int64_t start_ns;
+    char extra[128];
+};
+
+static void run_progress_init(struct run_progress *run, struct command_context *context)
+{
+    enum progress_mode mode = progress_mode_choose(
+        context->options->quiet, isatty(STDERR_FILENO) == 1, getenv("TERM"), getenv("CI"));
+    progress_init(&run->progress, mode, "messages", context->messages, context->clock,
+                  terminal_width());
+    run->clock = context->clock;
+    run->start_ns = clock_mono_ns(&context->clock);
+}
+
+static void progress_numbers_of(struct run_progress *run, const struct service_figures *figures,
+                                struct progress_numbers *out_numbers)
+{
+    int64_t elapsed_ns = clock_mono_ns(&run->clock) - run->start_ns;
+    uint64_t per_second =
+        elapsed_ns > 0
+            ? (uint64_t)((unsigned __int128)figures->applied * NS_PER_SECOND / (uint64_t)elapsed_ns)
+            : 0;
+    int size = snprintf(
+        run->extra, sizeof(run->extra), "%llu stored, %llu duplicate, %llu refused, %llu unmatched",
+        (unsigned long long)figures->stored, (unsigned long long)figures->duplicate,
+        (unsigned long long)figures->refused, (unsigned long long)figures->unmatched);
+    *out_numbers = (struct progress_numbers){
+        .count = figures->applied,
+        .total = figures->sources_done ? figures->published : 0,
+        .per_second = per_second,
+        .extra = {run->extra, size > 0 ? (size_t)size : 0},
+    };
+}
+
+static void watch(struct service *service, struct run_progress *run)
+{
+    while (!service_ended(service) && !signals_drain_requested()) {
+        struct pollfd drain = {.fd = signals_drain_fd(), .events = POLLIN};
+        (void)poll(&drain, 1, PROGRESS_POLL_MS); // early or late, the loop looks again
+        if (progress_is_due(&run->progress)) {
+            struct service_figures figures;
+            struct progress_numbers numbers;
+            service_figures(service, &figures);
+            progress_numbers_of(run, &figures, &numbers);
+            progress_show(&run->progress, &numbers);
+        }
+    }
+}
+
+enum err engine_run(struct command_context *context, const struct service_options *options,
+                    struct service_figures *out_figures, struct why *why)
+{
+    static atomic_bool stop; // outlives threads that are abandoned after a drain timeout
+    atomic_store(&stop, false);
+    struct service *service = NULL;
+    enum err err = service_start(options, &stop, &service, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    struct run_progress run;
+    run_progress_init(&run, context);
+    watch(service, &run);
+    if (signals_drain_requested()) {
+        progress_clear(&run.progress);
+        command_say(context, "stopping: finishing what is in hand (again to end at once)");
+    }
+    err = service_finish(&service, context->config->run_drain_timeout, out_figures, why);
+    if (err != ERR_DRAIN_TIMEOUT) {
+        struct progress_numbers numbers;
+        progress_numbers_of(&run, out_figures, &numbers);
+        progress_end(&run.progress, &numbers);
+    }
+    return err;
+}
+
+void engine_abandon(struct command_context *context, const struct why *why)
+{
+    command_say(context, "till: %s", why->text);
+    output_flush(context->messages);
+    output_flush(context->out);
+    _exit(err_exit_code(why->code));
+}
+
+// --- report -------------------------------------------------------------------------------------
+
+enum err engine_report(const struct data_dir *dir, struct clock clock, struct arena *arena,
+                       struct report **out_report, struct why *why)
+{
+    struct store_reader *reader = NULL;
+    struct bus *bus = NULL;
+    struct bus_embedded_options bus_options = {
+        .path = dir->topics_path, .clock = clock, .read_only = true};
+    struct report *report = calloc(1, sizeof(*report));
+    enum err err = report != NULL ? ERR_OK : why_set(why, ERR_NO_MEMORY, "out of memory");
+    if (err == ERR_OK) {
+        err = store_reader_open_sqlite(dir->facts_path, &reader, why);
+    }
+    if (err == ERR_OK) {
+        err = bus_embedded_open(&bus_options, &bus, why);
+    }
+    if (err == ERR_OK) {
+        err = report_build(reader, bus, arena, report, why);
+    }
+    bus_close(&bus);
+    store_reader_close(&reader);
+    if (err != ERR_OK) {
+        free(report);
+        return err;
+    }
+    *out_report = report;
+    return ERR_OK;
+}

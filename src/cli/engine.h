@@ -1,0 +1,47 @@
+// What a command needs to run the pipeline on a data directory: its lock, the bus and the store, in
+// the order in which they are opened and closed.
+#ifndef TILL_ENGINE_H
+#define TILL_ENGINE_H
+
+#include "bus.h"
+#include "command.h"
+#include "data_dir.h"
+#include "report.h"
+#include "service.h"
+#include "store.h"
+
+struct engine {
+    struct data_dir dir;
+    struct bus *bus;
+    struct store *store; // NULL when the command only publishes
+};
+
+// Owns the directory in the name of `owner` ("till run") and opens topics.db, and facts.db when
+// `with_store`.
+MUST_USE enum err engine_open(struct command_context *context, const char *owner, bool with_store,
+                              struct engine *out_engine, struct why *why);
+void engine_close(struct engine *engine); // accepts a zeroed or half-opened one
+
+// The rules and limits that the configuration says.
+void engine_service_options(const struct command_context *context, const struct engine *engine,
+                            struct service_options *out_options);
+
+// Runs the service to its end (once) or until a drain is asked for, with progress on stderr.
+// After ERR_DRAIN_TIMEOUT the process has to end at once: bus and store are still in use.
+MUST_USE enum err engine_run(struct command_context *context, const struct service_options *options,
+                             struct service_figures *out_figures, struct why *why);
+
+// Sources named by --orders, --payments, --from and --generate, in that order.
+MUST_USE enum err engine_open_sources(struct command_context *context,
+                                      struct service_options *options, struct why *why);
+void engine_close_sources(struct service_options *options);
+
+// The conservation report of a directory, read beside its owner or without one. Allocated; free()
+// it. The arena holds what it points to.
+MUST_USE enum err engine_report(const struct data_dir *dir, struct clock clock, struct arena *arena,
+                                struct report **out_report, struct why *why);
+
+// Ends a command's process while threads that can't be waited for still use its memory.
+_Noreturn void engine_abandon(struct command_context *context, const struct why *why);
+
+#endif
