@@ -21,9 +21,9 @@ static inline bool json_is_special(unsigned char byte)
     return byte == '"' || byte == '\\' || byte < 0x20;
 }
 
-// Whether one of the eight bytes is special. The first test finds bytes below 0x20, the others bytes
-// that become 0 by an exclusive or; a borrow can only add marks above a byte that is truly marked,
-// so the answer to "is there one" is exact.
+// Whether one of the eight bytes is special. The first test finds bytes below 0x20, the others
+// bytes that become 0 by an exclusive or; a borrow can only add marks above a byte that is truly
+// marked, so the answer to "is there one" is exact.
 static inline bool json_word_has_special(uint64_t word)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101);

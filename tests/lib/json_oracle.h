@@ -4,8 +4,8 @@
 //
 // It is asked for strictness: duplicate keys are refused, any value may be a document, \u0000 is
 // allowed in strings. Two differences remain and are told apart as ORACLE_CANNOT_TELL: jansson
-// converts numbers and refuses those that do not fit, and it has no keys with \u0000. Bytes of 0 are
-// refused before jansson is asked: JSON has no place for them, but jansson overlooks some.
+// converts numbers and refuses those that do not fit, and it has no keys with \u0000. Bytes of 0
+// are refused before jansson is asked: JSON has no place for them, but jansson overlooks some.
 #ifndef TILL_JSON_ORACLE_H
 #define TILL_JSON_ORACLE_H
 
