@@ -25,8 +25,7 @@ static enum err print_report(struct command_context *context, const struct data_
 
 static void say_what_next(struct command_context *context, const struct data_dir *dir)
 {
-    command_say(context, "");
-    command_say(context, "The data lies in %s (topics.db and facts.db). Try next:", dir->path);
+    command_say(context, "\nThe data lies in %s (topics.db and facts.db). Try next:", dir->path);
     command_say(context, "  till query --status UNPAID --limit 5 --data-dir %s", dir->path);
     command_say(context, "  till dlq list --limit 5 --data-dir %s", dir->path);
     command_say(context, "  sqlite3 -readonly %s 'SELECT * FROM orders_payments_facts LIMIT 5'",
@@ -57,7 +56,7 @@ enum err cmd_run(struct command_context *context, struct why *why)
     }
     struct data_dir dir = engine.dir; // paths only; the lock goes with the engine
     engine_service_options(context, &engine, &options);
-    err = engine_open_sources(context, &options, why);
+    err = engine_open_sources(context, LINE_GUESS, &options, why);
     if (err != ERR_OK) {
         engine_close(&engine);
         return err;

@@ -96,6 +96,14 @@ void command_say(struct command_context *context, const char *format, ...) PRINT
 
 const char *till_version(void); // "0.1.0"
 
+enum err cmd_run(struct command_context *context, struct why *why);
+enum err cmd_produce(struct command_context *context, struct why *why);
+enum err cmd_consume(struct command_context *context, struct why *why);
+enum err cmd_dlq_list(struct command_context *context, struct why *why);
+enum err cmd_dlq_show(struct command_context *context, struct why *why);
+enum err cmd_query(struct command_context *context, struct why *why);
+enum err cmd_report(struct command_context *context, struct why *why);
+enum err cmd_bench(struct command_context *context, struct why *why);
 enum err cmd_config_show(struct command_context *context, struct why *why);
 enum err cmd_config_lint(struct command_context *context, struct why *why);
 enum err cmd_version(struct command_context *context, struct why *why);

@@ -6,6 +6,7 @@
 #include "generator.h"
 #include "line_source.h"
 #include "progress.h"
+#include "rand.h"
 #include "signals.h"
 #include "store_sqlite.h"
 
@@ -108,10 +109,10 @@ static enum err add_files(struct service_options *options, const struct string_l
 {
     enum err err = ERR_OK;
     for (size_t i = 0; err == ERR_OK && i < files->count; i++) {
-        struct source *source = NULL;
-        err = line_source_open(files->items[i], topic, &source, why);
+        struct line_source *lines = NULL;
+        err = line_source_open(files->items[i], topic, &lines, why);
         if (err == ERR_OK) {
-            err = add_source(options, source, why);
+            err = add_source(options, line_source_source(lines), why);
         }
     }
     return err;
@@ -144,8 +145,8 @@ static enum err add_generator(struct command_context *context, struct service_op
     return err == ERR_OK ? add_source(options, generator_source(generator), why) : err;
 }
 
-enum err engine_open_sources(struct command_context *context, struct service_options *options,
-                             struct why *why)
+enum err engine_open_sources(struct command_context *context, enum line_topic from_topic,
+                             struct service_options *options, struct why *why)
 {
     const struct options *given = context->options;
     enum err err = add_files(options, &given->orders, LINE_ORDERS, why);
@@ -153,7 +154,7 @@ enum err engine_open_sources(struct command_context *context, struct service_opt
         err = add_files(options, &given->payments, LINE_PAYMENTS, why);
     }
     if (err == ERR_OK) {
-        err = add_files(options, &given->from, LINE_GUESS, why);
+        err = add_files(options, &given->from, from_topic, why);
     }
     if (err == ERR_OK && given->generate > 0) {
         err = add_generator(context, options, why);

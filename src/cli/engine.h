@@ -6,6 +6,7 @@
 #include "bus.h"
 #include "command.h"
 #include "data_dir.h"
+#include "line_source.h"
 #include "report.h"
 #include "service.h"
 #include "store.h"
@@ -31,8 +32,9 @@ void engine_service_options(const struct command_context *context, const struct 
 MUST_USE enum err engine_run(struct command_context *context, const struct service_options *options,
                              struct service_figures *out_figures, struct why *why);
 
-// Sources named by --orders, --payments, --from and --generate, in that order.
-MUST_USE enum err engine_open_sources(struct command_context *context,
+// Sources named by --orders, --payments, --from and --generate, in that order. The lines of --from
+// belong to `from_topic`.
+MUST_USE enum err engine_open_sources(struct command_context *context, enum line_topic from_topic,
                                       struct service_options *options, struct why *why);
 void engine_close_sources(struct service_options *options);
 

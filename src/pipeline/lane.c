@@ -190,6 +190,9 @@ static enum err apply_in_transaction(struct lane *lane, struct batch_item *items
     }
     err = store_commit(store, why);
     FAILPOINT("after_commit");
+    if (err == ERR_OK && lane->committed != NULL) {
+        lane->committed(items, count, lane->committed_context);
+    }
     return err == ERR_OK ? remember(lane, items, count, why) : err;
 }
 

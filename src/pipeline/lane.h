@@ -24,8 +24,13 @@ struct lane_counters {
     atomic_uint_fast64_t times_unparsed;
 };
 
+// Told of items whose effect has just become durable; for measuring. Called on the lane's thread.
+typedef void lane_committed_fn(const struct batch_item *items, size_t count, void *context);
+
 struct lane {
     struct matcher matcher;
+    lane_committed_fn *committed; // may be NULL; set after lane_open
+    void *committed_context;
     struct log *log;  // may be NULL
     struct text name; // key of its status and starts
     struct ranges applied[APPLIED_TOPIC_COUNT];

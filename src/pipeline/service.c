@@ -469,6 +469,8 @@ enum err service_start(const struct service_options *options, atomic_bool *stop,
         destroy(service);
         return err;
     }
+    service->lane.committed = options->committed;
+    service->lane.committed_context = options->committed_context;
     err = start_threads(service, why);
     if (err != ERR_OK) {
         struct why first = why != NULL ? *why : (struct why){0};

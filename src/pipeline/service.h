@@ -31,8 +31,10 @@ struct service_options {
     bool once;         // end when the sources have ended, all is applied and nothing waits
     struct source *sources[SERVICE_PUBLISHERS_MAX]; // borrowed
     size_t source_count;
-    uint64_t rate_per_second;  // of each source; 0: as fast as possible
-    uint64_t backlog_soft_max; // see publisher.h
+    uint64_t rate_per_second;     // of each source; 0: as fast as possible
+    uint64_t backlog_soft_max;    // see publisher.h
+    lane_committed_fn *committed; // may be NULL, see lane.h
+    void *committed_context;
 };
 
 // Figures of a running service, for progress and metrics.
