@@ -23,6 +23,7 @@ const struct config_key_info config_keys[CONFIG_KEY_COUNT] = {
 };
 
 #define ENVIRONMENT_PREFIX "TILL_"
+#define TEST_PREFIX        "TILL_TEST_" // TILL_TEST_SEED and such are for the programs of tests/
 
 bool config_key_find(struct text path, enum config_key *out_key)
 {
@@ -274,8 +275,10 @@ static void read_environment(const char *const *environment, struct config *conf
                              struct config_problems *problems)
 {
     for (; environment != NULL && *environment != NULL; environment++) {
+        struct text line = text_of(*environment);
         const char *equals = strchr(*environment, '=');
-        if (equals == NULL || !text_starts_with(text_of(*environment), TEXT(ENVIRONMENT_PREFIX))) {
+        if (equals == NULL || !text_starts_with(line, TEXT(ENVIRONMENT_PREFIX)) ||
+            text_starts_with(line, TEXT(TEST_PREFIX))) {
             continue;
         }
         struct text name = {*environment, (size_t)(equals - *environment)};

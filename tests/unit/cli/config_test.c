@@ -79,7 +79,8 @@ static void stronger_places_win(void **state)
 {
     (void)state;
     static const struct config_setting setting = {CONFIG_match_grace, "--grace", "6s"};
-    static const char *const environment[] = {"HOME=/", "TILL_MATCH_GRACE=5s", "TILL", NULL};
+    static const char *const environment[] = {"HOME=/", "TILL_MATCH_GRACE=5s", "TILL",
+                                              "TILL=1", "TILL_TEST_SEED=1",    NULL};
     write_file("etc.yaml", "match:\n  grace: 2s\n");
     write_file("till.yaml", "\nmatch:\n  grace: 3s\n");
     write_file("given.yaml", "# given\n\nmatch:\n  grace: 4s\n");
