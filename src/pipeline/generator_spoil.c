@@ -17,14 +17,15 @@
 #define OF_PAYMENT(edit, key, value, reason) SPOIL_ROW(false, edit, key, value, reason)
 #define OF_ORDER(edit, key, value, reason)   SPOIL_ROW(true, edit, key, value, reason)
 
+// No empty body is among them: Pub/Sub takes none, so a producer can't send one.
 static const struct spoil spoils[] = {
-    OF_PAYMENT(WHOLE, "", "", E_EMPTY),
     OF_PAYMENT(ADD, "", "\"note\": \"\xff\xfe\"", E_UTF8),
     OF_PAYMENT(CUT, "", "", E_JSON),
     OF_PAYMENT(APPEND, "", "}", E_JSON),
     OF_PAYMENT(WHOLE, "", "payment received", E_JSON),
     OF_PAYMENT(ADD, "", "\"tags\": " NESTED, E_DEPTH),
     OF_PAYMENT(ADD, "", "\"payment_status\": \"Completed\"", E_DUPKEY),
+    OF_PAYMENT(WHOLE, "", "[]", E_TYPE),
     OF_PAYMENT(SET, "order_id", "\"42\"", E_TYPE),
     OF_PAYMENT(SET, "payment_method", "7", E_TYPE),
     OF_PAYMENT(REMOVE, "payment_status", "", E_MISSING),
