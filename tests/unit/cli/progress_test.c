@@ -32,7 +32,9 @@ static const char *written(struct scene *scene)
 {
     struct text view = buf_view(&scene->output.buf);
     assert_in_range(view.size, 0, sizeof scene->text - 1);
-    memcpy(scene->text, view.data, view.size);
+    if (view.size > 0) {
+        memcpy(scene->text, view.data, view.size);
+    }
     scene->text[view.size] = '\0';
     buf_reset(&scene->output.buf);
     return scene->text;

@@ -42,7 +42,9 @@ static const char *render(enum table_format format, const struct text (*rows)[3]
     table_out_end(&table);
     struct text view = buf_view(&output.buf);
     assert_in_range(view.size, 0, sizeof text - 1);
-    memcpy(text, view.data, view.size);
+    if (view.size > 0) {
+        memcpy(text, view.data, view.size);
+    }
     text[view.size] = '\0';
     output_deinit(&output);
     return text;
