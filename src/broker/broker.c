@@ -77,9 +77,6 @@ static void destroy(struct broker *broker)
     sqlite3_finalize(broker->rollback);
     sqlite3_finalize(broker->topic_update);
     sqlite3_finalize(broker->subscription_update);
-    if (broker->writer != NULL && atomic_load(&broker->poisoned)) {
-        sqlite3_db_config(broker->writer, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    }
     sqlite3_close(broker->writer);
     buf_deinit(&broker->scratch);
     pthread_cond_destroy(&broker->available);
@@ -125,7 +122,10 @@ static enum err open_read_write(struct broker *broker, struct why *why)
     if (err == ERR_OK) {
         err = prepare_writer(broker, why);
     }
-    return err == ERR_OK ? topics_load(broker, why) : err;
+    if (err == ERR_OK) {
+        err = topics_load(broker, why);
+    }
+    return err == ERR_OK ? file_recover(broker, why) : err;
 }
 
 enum err broker_open(const struct broker_options *options, struct broker **out_broker,
@@ -155,6 +155,7 @@ void broker_close(struct broker **broker)
         // Whatever fails here costs redeliveries, which the next opening copes with.
         enum err err = broker_flush(*broker, NULL);
         (void)err;
+        file_checkpoint_on_close(*broker, !atomic_load(&(*broker)->poisoned));
     }
     destroy(*broker);
     *broker = NULL;
@@ -253,11 +254,16 @@ enum err broker_flush(struct broker *broker, struct why *why)
     return commit_submit(broker, &request);
 }
 
-static bool flush_due(const struct subscription *subscription, int64_t now_ns)
+enum err broker_flush_when_due(struct broker *broker, const struct subscription *subscription,
+                               struct why *why)
 {
-    return atomic_load(&subscription->topic->trim_due) ||
-           (atomic_load(&subscription->dirty) &&
-            now_ns - atomic_load(&subscription->flushed_ns) >= BROKER_FLUSH_INTERVAL_US * 1000);
+    int64_t age_ns = clock_mono_ns(&broker->clock) - atomic_load(&subscription->flushed_ns);
+    bool old = atomic_load(&subscription->dirty) && age_ns >= BROKER_FLUSH_INTERVAL_US * 1000;
+    if (!old && !atomic_load(&subscription->topic->trim_due)) {
+        return ERR_OK;
+    }
+    enum err err = broker_flush(broker, why);
+    return err_class_of(err) == ERR_CLASS_RETRY ? ERR_OK : err;
 }
 
 enum err broker_ack(struct broker *broker, uint32_t number, const uint64_t *handles, size_t count,
@@ -269,18 +275,12 @@ enum err broker_ack(struct broker *broker, uint32_t number, const uint64_t *hand
         return err;
     }
     lock(&subscription->lock);
-    int64_t now_ns = clock_mono_ns(&broker->clock);
-    if (leases_ack(&subscription->leases, handles, count, now_ns)) {
+    if (leases_ack(&subscription->leases, handles, count, clock_mono_ns(&broker->clock))) {
         atomic_store(&subscription->floor, subscription->leases.floor);
         atomic_store(&subscription->dirty, true);
     }
     unlock(&subscription->lock);
-    if (!flush_due(subscription, now_ns)) {
-        return ERR_OK;
-    }
-    // The acks stand in memory; a full disk only delays them.
-    err = broker_flush(broker, why);
-    return err_class_of(err) == ERR_CLASS_RETRY ? ERR_OK : err;
+    return broker_flush_when_due(broker, subscription, why);
 }
 
 enum err broker_nack(struct broker *broker, uint32_t number, const uint64_t *handles, size_t count,

@@ -150,6 +150,11 @@ enum err broker_poison(struct broker *broker, const struct why *why);
 MUST_USE enum err broker_check(struct broker *broker, struct why *why);
 // Opens the writer connection, creates the schema where there is none, and checks it.
 MUST_USE enum err file_open_writer(struct broker *broker, struct why *why);
+// Brings what a crash left in the write-ahead log into the file. After the file was found sound.
+MUST_USE enum err file_recover(struct broker *broker, struct why *why);
+// Whether closing the writer copies the write-ahead log into the file, which a failed opening and a
+// poisoned broker must not do.
+void file_checkpoint_on_close(struct broker *broker, bool on);
 MUST_USE enum err file_open_reader(const char *path, sqlite3 **out_connection, struct why *why);
 MUST_USE enum err file_prepare(const char *path, sqlite3 *connection, const char *sql,
                                sqlite3_stmt **out_statement, struct why *why);
@@ -221,6 +226,10 @@ uint64_t topic_smallest_floor(const struct topic *topic); // UINT64_MAX without 
 
 struct subscription *broker_subscription(struct broker *broker, uint32_t number);
 void broker_announce(struct broker *broker); // messages may have become available
+// Puts acks on disk that have waited long enough, and trims when that is due. A full disk only delays
+// both: the acks stand in memory.
+MUST_USE enum err broker_flush_when_due(struct broker *broker,
+                                        const struct subscription *subscription, struct why *why);
 
 static inline void lock(pthread_mutex_t *mutex)
 {

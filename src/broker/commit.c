@@ -121,8 +121,8 @@ static void adopt_pending(struct broker *broker)
         published += adopt_topic(broker, broker->topics[i]);
     }
     atomic_fetch_add(&broker->commit_count, 1);
-    broker->out_of_space = false;
     if (published != 0) {
+        broker->out_of_space = false;
         broker->published_us = broker->pending_published_us;
         atomic_fetch_add(&broker->published_count, published);
         broker_announce(broker);

@@ -10,9 +10,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define APPLICATION_ID 0x746c6f67 // "tlog"
 #define SCHEMA_VERSION 1
@@ -266,7 +268,7 @@ static int note_wal_pages(void *context, sqlite3 *connection, const char *name, 
 
 // Brings the whole write-ahead log into the file and starts a new one. After a failed fsync the pages
 // of the old log may be in memory only although they look written; here they are written again.
-static enum err recover(struct broker *broker, struct why *why)
+enum err file_recover(struct broker *broker, struct why *why)
 {
     int result =
         sqlite3_wal_checkpoint_v2(broker->writer, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
@@ -277,17 +279,41 @@ static enum err recover(struct broker *broker, struct why *why)
                       "recovering it", why);
 }
 
+void file_checkpoint_on_close(struct broker *broker, bool on)
+{
+    sqlite3_db_config(broker->writer, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, on ? 0 : 1, NULL);
+}
+
+// Why a file could not be made. SQLite tells ENOENT when it may not create one, since it then tries to
+// open it read-only; so the directory is asked.
+static int creation_error(const char *path, int system_error)
+{
+    const char *slash = strrchr(path, '/');
+    char *directory = slash != NULL ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    if (system_error == ENOENT && directory != NULL &&
+        faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) != 0) {
+        system_error = errno;
+    }
+    free(directory);
+    return system_error;
+}
+
 enum err file_open_writer(struct broker *broker, struct why *why)
 {
     int flags =
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     int result = sqlite3_open_v2(broker->path, &broker->writer, flags, NULL);
+    if ((result & 0xff) == SQLITE_CANTOPEN) {
+        int system_error = sqlite3_system_errno(broker->writer);
+        return cannot_open(broker->path, creation_error(broker->path, system_error), why);
+    }
     if (result != SQLITE_OK) {
         return file_error(broker->path, broker->writer, result, "opening it", why);
     }
     if (sqlite3_db_readonly(broker->writer, "main") == 1) {
         return why_set(why, ERR_READ_ONLY, "%s: cannot be written", broker->path);
     }
+    file_checkpoint_on_close(broker, false); // not before we know that all is well
     sqlite3_busy_timeout(broker->writer, 2000);
     bool is_new = false;
     enum err err = check_schema(broker->path, broker->writer, &is_new, why);
@@ -301,8 +327,8 @@ enum err file_open_writer(struct broker *broker, struct why *why)
     if (err == ERR_OK) {
         err = set_size_max(broker, why);
     }
-    if (err == ERR_OK) {
-        err = is_new ? create_schema(broker, why) : recover(broker, why);
+    if (err == ERR_OK && is_new) {
+        err = create_schema(broker, why);
     }
     sqlite3_wal_hook(broker->writer, note_wal_pages, broker);
     return err;

@@ -253,7 +253,12 @@ enum err broker_pull(struct broker *broker, uint32_t number,
         arena_rewind(arena, mark);
         return pull.err;
     }
-    *out_messages = pull.messages;
-    *out_count = pull.count;
-    return ERR_OK;
+    if (pull.count == 0) {
+        err = broker_flush_when_due(broker, subscription, why); // nothing else to do just now
+    }
+    if (err == ERR_OK) {
+        *out_messages = pull.messages;
+        *out_count = pull.count;
+    }
+    return err;
 }

@@ -144,12 +144,16 @@ static int trim_half(struct broker *broker, struct half *half, uint64_t floor, u
 {
     const struct extent *extent = &half->pending;
     uint64_t acked = acked_count(extent, floor);
+    bool all = acked == count_of(extent) && acked >= count_min;
     bool large = extent->size > CLEAR_SIZE_MAX;
-    if (acked > 0 && acked == count_of(extent) && acked >= count_min && !large) {
+    bool worth_cutting = all || acked >= CUT_COUNT_MIN || broker->out_of_space;
+    if (acked == 0) {
+        return SQLITE_OK;
+    }
+    if (all && !large) {
         return clear(half);
     }
-    bool cuts = large || broker->out_of_space;
-    if (cuts && acked > 0 && (acked >= CUT_COUNT_MIN || broker->out_of_space)) {
+    if ((large || broker->out_of_space) && worth_cutting) {
         return cut(broker, half, floor);
     }
     return SQLITE_OK;

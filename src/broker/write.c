@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define DELIVERED_STEP    8192u // how far ahead of deliveries `delivered_seq` is put on disk
+#define DELIVERED_STEP    2048u // how far ahead of deliveries `delivered_seq` is put on disk
 #define ROW_OVERHEAD_SIZE 24u   // what a message takes on disk beside its own bytes
 
 // Whether the bytes are well-formed UTF-8 without NUL, so that they may be stored as SQL text.

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#define ARENA_CAP (256u * 1024 * 1024)
+#define ARENA_CAP (24u * 1024 * 1024)
 
 static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
 
