@@ -81,8 +81,8 @@ static int hex_value(char c)
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-// At a backslash. Of the short escapes only the quote, slash and backslash stand for themselves, and
-// none of them matters here.
+// At a backslash. Of the short escapes only the quote, slash and backslash stand for themselves,
+// and none of them matters here.
 static struct card_unit escape_at(struct text text, size_t offset)
 {
     const size_t left = text.size - offset;

@@ -1,5 +1,5 @@
-// Card numbers, unit by unit: what a digit, a separator and everything else is, in plain bytes or in
-// the raw form of a JSON string, and where a card number ends. Private to this folder.
+// Card numbers, unit by unit: what a digit, a separator and everything else is, in plain bytes or
+// in the raw form of a JSON string, and where a card number ends. Private to this folder.
 #ifndef TILL_CARD_DIGITS_H
 #define TILL_CARD_DIGITS_H
 

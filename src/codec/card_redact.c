@@ -1,5 +1,5 @@
-// Redaction. The body need not be JSON, so it is cut into quoted strings and what stands between them
-// without a parser: a string that a colon follows is a key. Every piece is searched for card
+// Redaction. The body need not be JSON, so it is cut into quoted strings and what stands between
+// them without a parser: a string that a colon follows is a key. Every piece is searched for card
 // numbers, whatever it was taken for; only what is done to a key's value depends on the cut.
 //
 // What is left holds no card number: the four digits that stay are searched again as the start of

@@ -1,5 +1,5 @@
-// Dead letters' attributes. Writing lists what there is; reading trusts nothing, because anybody may
-// publish to a dead-letter topic and no letter may be lost for it.
+// Dead letters' attributes. Writing lists what there is; reading trusts nothing, because anybody
+// may publish to a dead-letter topic and no letter may be lost for it.
 #include "dead_letter.h"
 
 #include "buf.h"
@@ -216,7 +216,8 @@ static uint32_t read_attempts(struct attributes attributes)
     return (uint32_t)read_number(text, UINT32_MAX);
 }
 
-// A count that can't be read must not look like a fresh letter: that one would be replayed for ever.
+// A count that can't be read must not look like a fresh letter: that one would be replayed for
+// ever.
 static uint32_t read_replay_count(struct text text)
 {
     uint64_t value;

@@ -49,9 +49,10 @@ MUST_USE enum err dead_letter_attributes(const struct dead_letter *letter, struc
 // Reads body and attributes back; texts point into them or into `arena`. Tolerant: a letter that
 // somebody else published, with attributes missing or out of range, still gives a record: missing
 // texts are empty, numbers 0 (a till_replay_count that is no number below 2^31 counts as
-// UINT32_MAX), an unknown reason is E_POISON with the name kept in detail, a missing id is made from
-// source topic, message id and `published_us` of the dead letter itself. first_seen and attempts are
-// taken from Pub/Sub's own names when ours aren't there. ERR_NO_MEMORY when the arena overflows.
+// UINT32_MAX), an unknown reason is E_POISON with the name kept in detail, a missing id is made
+// from source topic, message id and `published_us` of the dead letter itself. first_seen and
+// attempts are taken from Pub/Sub's own names when ours aren't there. ERR_NO_MEMORY when the arena
+// overflows.
 MUST_USE enum err dead_letter_read(struct text body, struct attributes attributes,
                                    struct text message_id, int64_t published_us,
                                    struct arena *arena, struct dead_letter *out_letter);

@@ -1,7 +1,8 @@
 // What decoding an order or a payment needs and tells beside the value itself.
 //
-// Checks run in this order and the first failure names the reason: size, encoding, syntax (depth and
-// duplicate keys are part of it), card data, identity, fields, meaning.
+// Checks run in this order and the first failure names the reason: size, encoding, syntax (depth
+// and duplicate keys are part of it), card data, identity, fields, meaning. Fields are checked in
+// the contract's order, but a currency before the money it is the unit of.
 #ifndef TILL_DECODE_H
 #define TILL_DECODE_H
 
@@ -35,7 +36,7 @@ struct refusal {
     enum reason reason;
     char detail[REFUSAL_DETAIL_SIZE];
     int64_t order_id;   // 0 when it could not be read
-    int64_t payment_id; // 0 when it could not be read, or for an order
+    int64_t payment_id; // 0 when it could not be read, or is not there
 };
 
 enum message_kind { MESSAGE_ORDER, MESSAGE_PAYMENT };

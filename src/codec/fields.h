@@ -49,8 +49,8 @@ struct fields {
 };
 
 // Reads `body` and checks it as far as that goes without knowing the fields' types: size, encoding,
-// syntax, card data, and that it is an object. A refusal goes to *out_refusal, which is written only
-// then. All three pointers must live as long as the fields are read.
+// syntax, card data, and that it is an object. A refusal goes to *out_refusal, which is written
+// only then. All three pointers must live as long as the fields are read.
 void fields_read(struct fields *fields, const struct fields_shape *shape, struct text body,
                  struct arena *arena, struct refusal *out_refusal);
 

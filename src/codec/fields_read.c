@@ -1,6 +1,6 @@
-// The walk over the JSON: one pass, whatever the message is. Everything is looked at once: the reader
-// checks encoding and syntax, this file looks for card data in every text and key, and keeps the
-// tokens of the known fields.
+// The walk over the JSON: one pass, whatever the message is. Everything is looked at once: the
+// reader checks encoding and syntax, this file looks for card data in every text and key, and keeps
+// the tokens of the known fields.
 #include "card_scan.h"
 #include "fields.h"
 
@@ -45,7 +45,7 @@ static unsigned find_field(struct fields *fields, const struct json_token *token
 {
     const struct fields_shape *shape = fields->shape;
     unsigned found = fields->expected_index;
-    if (found >= shape->count || token->has_escapes || !key_is(token, &shape->specs[found])) {
+    if (found >= shape->count || !key_is(token, &shape->specs[found])) {
         found = search_field(shape, token);
     }
     fields->unknown_count += found >= shape->known_count;

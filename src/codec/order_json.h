@@ -7,9 +7,10 @@
 #include "errors.h"
 #include "order.h"
 
-// Reads one order. Texts without escapes point into `body`, others into `arena` (its overflow is the
-// caller's to check: it can't happen with MESSAGE_SIZE_MAX bytes of room). Returns false with
-// *out_refusal written when the message is refused; *out_order is written only on true.
+// Reads one order. Texts without escapes point into `body`, others into `arena`: 8 KB of room are
+// always enough, and without it the order is refused with E_SIZE and arena_overflowed() says why.
+// Returns false with *out_refusal written when the message is refused; *out_order and *out_remarks
+// are written only on true. Pure but for the arena; safe from any thread with an arena of its own.
 MUST_USE bool order_decode(struct text body, const struct decode_rules *rules, struct arena *arena,
                            struct order *out_order, struct decode_remarks *out_remarks,
                            struct refusal *out_refusal);

@@ -1,5 +1,5 @@
-// Payments: what each field must be, in the order in which they are checked. The currency is checked
-// before the amount, because it says how many digits an amount may have.
+// Payments: what each field must be, in the order in which they are checked. The currency is
+// checked before the amount, because it says how many digits an amount may have.
 #include "payment_json.h"
 
 #include "fields.h"

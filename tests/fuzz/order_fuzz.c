@@ -1,5 +1,5 @@
-// Any bytes as an order. What is accepted must come back from its own encoding with the same content;
-// what is refused must say why, without a card number in it.
+// Any bytes as an order. What is accepted must come back from its own encoding with the same
+// content; what is refused must say why, without a card number in it.
 #include "codec_check.h"
 #include "order_json.h"
 

@@ -483,6 +483,8 @@ static const struct row rows[] = {
         .reason = REASON_E_PAN, .detail = "item: expected text without a card number"},
     {"47 card number deep inside", ORDERS, "extra", "[[{\"a\": [\"378282246310005\"]}]]",
         .reason = REASON_E_PAN, .detail = "line 1, column 209: expected text without a card number"},
+    {"47 the first of several is named", ORDERS, WHOLE("{\"item\": \"4111111111111111\", \"cvv\": 1}"),
+        .reason = REASON_E_PAN, .detail = "item: expected text without a card number"},
     {"47 card data wins over identity and type", ORDERS, WHOLE("[\"4111111111111111\"]"),
         .reason = REASON_E_PAN, .detail = "line 1, column 3: expected text without a card number"},
     {"47 syntax wins over card data", ORDERS, WHOLE("{\"item\": \"4111111111111111\""),

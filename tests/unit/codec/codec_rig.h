@@ -30,8 +30,8 @@ int codec_rig_set_up(void **state);
 int codec_rig_tear_down(void **state);
 
 // A good order or payment as JSON, with the value of `key` replaced by the JSON in `value`, the
-// member left out when value is NULL, or added at the end when there is none of that key. A NULL key
-// changes nothing. Valid until the next one.
+// member left out when value is NULL, or added at the end when there is none of that key. A NULL
+// key changes nothing. Valid until the next one.
 struct text codec_rig_order(struct codec_rig *rig, const char *key, const char *value);
 struct text codec_rig_payment(struct codec_rig *rig, const char *key, const char *value);
 

@@ -316,7 +316,8 @@ static void refusal_leaves_order_and_remarks_alone(void **state)
     assert_int_equal(rig->remarks.unknown_field_count, 0);
 }
 
-// Every size of arena up to enough: either the order is right or it is refused and the arena says so.
+// Every size of arena up to enough: either the order is right or it is refused and the arena says
+// so.
 static void arena_that_is_too_small_refuses_the_order(void **state)
 {
     struct codec_rig *rig = *state;
