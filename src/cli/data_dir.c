@@ -160,20 +160,24 @@ static enum err check_file_system(const struct data_dir *dir, struct why *why)
     return ERR_OK;
 }
 
+enum err data_dir_check_room(const char *path, uint64_t free_size, struct why *why)
+{
+    if (free_size >= DATA_DIR_FREE_SIZE_MIN) {
+        return ERR_OK;
+    }
+    return why_set(why, ERR_FULL,
+                   "data directory %.200s has %llu MiB of free disk; at least %llu are needed",
+                   path, (unsigned long long)(free_size >> 20),
+                   (unsigned long long)(DATA_DIR_FREE_SIZE_MIN >> 20));
+}
+
 static enum err check_room(const struct data_dir *dir, struct why *why)
 {
     struct statvfs room;
     if (statvfs(dir->path, &room) != 0) {
         return fail(dir, "cannot be examined", errno, why);
     }
-    uint64_t free_size = (uint64_t)room.f_bavail * room.f_frsize;
-    if (free_size < DATA_DIR_FREE_SIZE_MIN) {
-        return why_set(why, ERR_FULL,
-                       "data directory %.200s has %llu MiB of free disk; at least %llu are needed",
-                       dir->path, (unsigned long long)(free_size >> 20),
-                       (unsigned long long)(DATA_DIR_FREE_SIZE_MIN >> 20));
-    }
-    return ERR_OK;
+    return data_dir_check_room(dir->path, (uint64_t)room.f_bavail * room.f_frsize, why);
 }
 
 // The lock file holds "PID OWNER\n". Its owner may be just writing it: then we know no name.

@@ -37,4 +37,7 @@ void data_dir_close(struct data_dir *dir);
 // that statfs(2) gives, or NULL for one that data is safe on.
 const char *data_dir_network_name(uint64_t file_system_type);
 
+// ERR_FULL when that many free bytes are too few to begin with.
+MUST_USE enum err data_dir_check_room(const char *path, uint64_t free_size, struct why *why);
+
 #endif

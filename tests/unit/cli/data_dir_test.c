@@ -146,8 +146,6 @@ static void bad_places_are_one_exact_line(void **state)
          "data directory file/below cannot be reached: Not a directory"},
         {"loop", ERR_UNAVAILABLE,
          "data directory loop cannot be reached: Too many levels of symbolic links"},
-        {"/proc/till", ERR_UNAVAILABLE,
-         "data directory /proc/till cannot be created: there is no directory /proc"},
         {"", ERR_UNAVAILABLE, "the path of the data directory is empty or too long"},
     };
     int fd = open("file", O_CREAT | O_WRONLY, 0600);
@@ -248,6 +246,18 @@ static void network_file_systems_are_known_by_name(void **state)
     assert_null(data_dir_network_name(0x01021994)); // tmpfs
 }
 
+static void room_is_enough_from_64_mebibytes_on(void **state)
+{
+    (void)state;
+    static const uint64_t least = UINT64_C(64) << 20;
+    struct why why = {0};
+    assert_int_equal(data_dir_check_room("d", least - 1, &why), ERR_FULL);
+    assert_string_equal(why.text,
+                        "data directory d has 63 MiB of free disk; at least 64 are needed");
+    assert_int_equal(data_dir_check_room("d", least, &why), ERR_OK);
+    assert_int_equal(data_dir_check_room("d", least + 1, &why), ERR_OK);
+}
+
 static void closing_twice_or_nothing_is_harmless(void **state)
 {
     (void)state;
@@ -272,6 +282,7 @@ int main(void)
         cmocka_unit_test(a_path_as_long_as_paths_get_is_refused_beyond_its_room),
         cmocka_unit_test(a_missing_directory_has_nothing_to_read),
         cmocka_unit_test(network_file_systems_are_known_by_name),
+        cmocka_unit_test(room_is_enough_from_64_mebibytes_on),
         cmocka_unit_test(closing_twice_or_nothing_is_harmless),
     };
     return cmocka_run_group_tests(tests, enter_directory, leave_directory);
