@@ -115,8 +115,11 @@ static void decode_item(struct batch *batch, struct batch_item *item,
     batch->remarks.prices_rounded += remarks.price_rounded;
     batch->remarks.times_unparsed += remarks.time_unparsed;
     if (!good) {
-        item->refusal =
-            (const struct refusal *)arena_copy(&batch->arena, &refusal, sizeof(refusal));
+        struct refusal *kept = ARENA_NEW(&batch->arena, struct refusal);
+        if (kept != NULL) { // else the arena overflowed, which sticks
+            *kept = refusal;
+        }
+        item->refusal = kept;
     }
 }
 
