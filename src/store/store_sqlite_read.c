@@ -134,6 +134,22 @@ static enum err add_count(sqlite3_stmt *row, int at, struct store_count *count, 
     return ERR_OK;
 }
 
+static enum err read_verdict(sqlite3_stmt *row, void *context, struct why *why)
+{
+    (void)context;
+    struct text verdict = sqlite_column_view(row, 0);
+    if (text_equal(verdict, TEXT("ok"))) {
+        return ERR_OK;
+    }
+    return why_set(why, ERR_CORRUPT, "%s: %.*s",
+                   sqlite3_db_filename(sqlite3_db_handle(row), "main"), TEXT_PRINT(verdict));
+}
+
+enum err store_reader_verify(struct store_reader *reader, struct why *why)
+{
+    return scan(reader, "PRAGMA quick_check(1)", NULL, 0, read_verdict, NULL, why);
+}
+
 // --- the ledger ----------------------------------------------------------------------------------
 
 static bool topic_of(struct text text, enum applied_topic *out_topic)
@@ -238,8 +254,9 @@ static enum err read_orders_row(sqlite3_stmt *row, void *context, struct why *wh
     ") THEN 2 ELSE 1 END"
 _Static_assert(NOTE_DEAD == 1 && NOTE_DISCARDED == 2, "the query above names them by number");
 
-#define MAIN_IDENTITY                                                                              \
-    "coalesce(p.event_id, CASE p.payment_status WHEN 0 THEN 'Pending' WHEN 1 THEN"                 \
+// The identity of a row of `payments`: its event_id, or the word of its status.
+#define MAIN_IDENTITY(row)                                                                         \
+    "coalesce(" row ".event_id, CASE " row ".payment_status WHEN 0 THEN 'Pending' WHEN 1 THEN"     \
     " 'Failed' WHEN 2 THEN 'Completed' WHEN 3 THEN 'Refunded' WHEN 4 THEN"                         \
     " 'Chargeback' ELSE 'ChargebackReversed' END)"
 _Static_assert(PAYMENT_STATUS_COUNT == 6 && PAYMENT_STATUS_CHARGEBACK_REVERSED == 5 &&
@@ -249,11 +266,11 @@ _Static_assert(PAYMENT_STATUS_COUNT == 6 && PAYMENT_STATUS_CHARGEBACK_REVERSED =
 #define EVENT_LOSES                                                                                \
     "EXISTS (SELECT 1 FROM payments m WHERE m.order_id = p.order_id"                               \
     "        AND m.payment_id = p.payment_id AND m.content_hash < p.content_hash"                  \
-    "        AND coalesce(m.event_id, '') = coalesce(p.event_id, '')"                              \
-    "        AND (m.event_id IS NOT NULL OR m.payment_status = p.payment_status)) OR"              \
-    " EXISTS (SELECT 1 FROM payment_events e WHERE e.order_id = p.order_id"                        \
-    "         AND e.payment_id = p.payment_id AND e.identity = p.identity"                         \
-    "         AND e.content_hash < p.content_hash)"
+    "        AND " MAIN_IDENTITY(                                                                  \
+        "m") " = p.identity) OR"                                                                   \
+             " EXISTS (SELECT 1 FROM payment_events e WHERE e.order_id = p.order_id"               \
+             "         AND e.payment_id = p.payment_id AND e.identity = p.identity"                \
+             "         AND e.content_hash < p.content_hash)"
 
 #define AMOUNTS                                                                                    \
     "CASE WHEN p.amount_minor IS NULL THEN '' ELSE p.currency END AS code, count(*),"              \
@@ -261,11 +278,11 @@ _Static_assert(PAYMENT_STATUS_COUNT == 6 && PAYMENT_STATUS_CHARGEBACK_REVERSED =
         "p.amount_minor") ", 0),"                                                                  \
                           " coalesce(" SUM_LOW("p.amount_minor") ", 0), min(p.published_us)"
 
-static const char payments_sql[] = "SELECT " WITHOUT_ORDER(
-    MAIN_IDENTITY) " AS class, " AMOUNTS " FROM payments p GROUP BY class, code"
-                   " UNION ALL SELECT CASE WHEN " EVENT_LOSES " THEN 4 ELSE " WITHOUT_ORDER(
-                       "p.identity") " END AS class, " AMOUNTS
-                                     " FROM payment_events p GROUP BY class, code";
+static const char payments_sql[] = "SELECT " WITHOUT_ORDER(MAIN_IDENTITY(
+    "p")) " AS class, " AMOUNTS " FROM payments p GROUP BY class, code"
+          " UNION ALL SELECT CASE WHEN " EVENT_LOSES
+          " THEN 4 ELSE " WITHOUT_ORDER("p.identity") " END AS class, " AMOUNTS
+                                                      " FROM payment_events p GROUP BY class, code";
 
 static enum err read_payments_row(sqlite3_stmt *row, void *context, struct why *why)
 {
@@ -288,92 +305,93 @@ struct settled_scan {
     struct arena *arena;
 };
 
-static const char settled_sql[] = "SELECT settlement, currency, count(*), " SUM_HIGH("price_minor "
-                                                                                     "* quantity") ", " SUM_LOW(
-    "pric"
-    "e_"
-    "mino"
-    "r * "
-    "quan"
-    "tit"
-    "y") ", " SUM_HIGH("paid_minor - refunded_minor - charged_back_minor") ", " SUM_LOW("paid_"
-                                                                                        "minor - "
-                                                                                        "refunded_"
-                                                                                        "minor - "
-                                                                                        "charged_"
-                                                                                        "back_"
-                                                                                        "minor") " "
-                                                                                                 "F"
-                                                                                                 "R"
-                                                                                                 "O"
-                                                                                                 "M"
-                                                                                                 " "
-                                                                                                 "o"
-                                                                                                 "r"
-                                                                                                 "d"
-                                                                                                 "e"
-                                                                                                 "r"
-                                                                                                 "s"
-                                                                                                 " "
-                                                                                                 "G"
-                                                                                                 "R"
-                                                                                                 "O"
-                                                                                                 "U"
-                                                                                                 "P"
-                                                                                                 " "
-                                                                                                 "B"
-                                                                                                 "Y"
-                                                                                                 " "
-                                                                                                 "s"
-                                                                                                 "e"
-                                                                                                 "t"
-                                                                                                 "t"
-                                                                                                 "l"
-                                                                                                 "e"
-                                                                                                 "m"
-                                                                                                 "e"
-                                                                                                 "n"
-                                                                                                 "t"
-                                                                                                 ","
-                                                                                                 " "
-                                                                                                 "c"
-                                                                                                 "u"
-                                                                                                 "r"
-                                                                                                 "r"
-                                                                                                 "e"
-                                                                                                 "n"
-                                                                                                 "c"
-                                                                                                 "y"
-                                                                                                 " "
-                                                                                                 "O"
-                                                                                                 "R"
-                                                                                                 "D"
-                                                                                                 "E"
-                                                                                                 "R"
-                                                                                                 " "
-                                                                                                 "B"
-                                                                                                 "Y"
-                                                                                                 " "
-                                                                                                 "s"
-                                                                                                 "e"
-                                                                                                 "t"
-                                                                                                 "t"
-                                                                                                 "l"
-                                                                                                 "e"
-                                                                                                 "m"
-                                                                                                 "e"
-                                                                                                 "n"
-                                                                                                 "t"
-                                                                                                 ","
-                                                                                                 " "
-                                                                                                 "c"
-                                                                                                 "u"
-                                                                                                 "r"
-                                                                                                 "r"
-                                                                                                 "e"
-                                                                                                 "n"
-                                                                                                 "c"
-                                                                                                 "y";
+static const char settled_sql[] = "SELECT settlement, currency, count(*), " SUM_HIGH(
+    "price_minor "
+    "* quantity") ", " SUM_LOW("pric"
+                               "e_"
+                               "mino"
+                               "r * "
+                               "quan"
+                               "tit"
+                               "y") ", " SUM_HIGH("paid_minor - refunded_minor - "
+                                                  "charged_back_minor") ", " SUM_LOW("paid_"
+                                                                                     "minor - "
+                                                                                     "refunded_"
+                                                                                     "minor - "
+                                                                                     "charged_"
+                                                                                     "back_"
+                                                                                     "minor") " "
+                                                                                              "F"
+                                                                                              "R"
+                                                                                              "O"
+                                                                                              "M"
+                                                                                              " "
+                                                                                              "o"
+                                                                                              "r"
+                                                                                              "d"
+                                                                                              "e"
+                                                                                              "r"
+                                                                                              "s"
+                                                                                              " "
+                                                                                              "G"
+                                                                                              "R"
+                                                                                              "O"
+                                                                                              "U"
+                                                                                              "P"
+                                                                                              " "
+                                                                                              "B"
+                                                                                              "Y"
+                                                                                              " "
+                                                                                              "s"
+                                                                                              "e"
+                                                                                              "t"
+                                                                                              "t"
+                                                                                              "l"
+                                                                                              "e"
+                                                                                              "m"
+                                                                                              "e"
+                                                                                              "n"
+                                                                                              "t"
+                                                                                              ","
+                                                                                              " "
+                                                                                              "c"
+                                                                                              "u"
+                                                                                              "r"
+                                                                                              "r"
+                                                                                              "e"
+                                                                                              "n"
+                                                                                              "c"
+                                                                                              "y"
+                                                                                              " "
+                                                                                              "O"
+                                                                                              "R"
+                                                                                              "D"
+                                                                                              "E"
+                                                                                              "R"
+                                                                                              " "
+                                                                                              "B"
+                                                                                              "Y"
+                                                                                              " "
+                                                                                              "s"
+                                                                                              "e"
+                                                                                              "t"
+                                                                                              "t"
+                                                                                              "l"
+                                                                                              "e"
+                                                                                              "m"
+                                                                                              "e"
+                                                                                              "n"
+                                                                                              "t"
+                                                                                              ","
+                                                                                              " "
+                                                                                              "c"
+                                                                                              "u"
+                                                                                              "r"
+                                                                                              "r"
+                                                                                              "e"
+                                                                                              "n"
+                                                                                              "c"
+                                                                                              "y";
 
 static enum err read_settled_row(sqlite3_stmt *row, void *context, struct why *why)
 {
@@ -544,7 +562,7 @@ static size_t build_fact_query(const struct fact_filter *filter, struct buf *sql
     }
     if (filter->day.size > 0 && filter->customer_id == 0) {
         bindings[count++].text = filter->day;
-        buf_add_fmt(sql, " AND day_number = CAST(strftime('%%s', ?%zu) AS INTEGER) / 86400", count);
+        buf_add_fmt(sql, " AND day = ?%zu", count);
     }
     if (filter->day.size > 0 && filter->customer_id != 0) {
         bindings[count++].text = filter->day;
