@@ -323,7 +323,7 @@ static enum err apply_suspect(struct lane *lane, struct batch *batch, struct why
     if (err != ERR_OK) {
         return err;
     }
-    if (starts >= LANE_POISON_STARTS - 1) { // one more start died with it in a whole batch
+    if (starts >= LANE_POISON_STARTS) { // two died with it alone, one more with it in a whole batch
         item->refusal = poison_refusal(&batch->arena);
     }
     err = batch_decode(batch, lane->matcher.rules, why);

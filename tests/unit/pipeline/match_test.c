@@ -1,5 +1,6 @@
 // What the pipeline makes of orders and payments, one small history a test.
 #include "rig.h"
+#include "seam_fault.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -346,6 +347,45 @@ static void order_takes_a_thousand_payment_events_and_no_more(void **state)
     rig_deinit(&rig);
 }
 
+// Ten orders of 400 payments each, and one batch that touches them all.
+static void apply_large_partitions(size_t arena_size, uint64_t *out_calls)
+{
+    struct rig rig;
+    rig_init(&rig);
+    for (int64_t order_id = 1; order_id <= 10; order_id++) {
+        rig_order(&rig, order_id, 1, "5.00", "Pending");
+        for (int64_t i = 0; i < 400; i++) {
+            rig_payment(&rig, order_id, 1000 * order_id + i, "Completed", "1.00");
+        }
+    }
+    rig_run(&rig);
+    rig_close(&rig);
+    rig.arena_size = arena_size;
+    rig_open(&rig);
+    for (int64_t order_id = 1; order_id <= 10; order_id++) {
+        rig_payment(&rig, order_id, 1000 * order_id + 999, "Completed", "1.00");
+        rig_publish(&rig, BUS_PAYMENTS, "refused");
+    }
+    seam_fault_arm(&rig, 0, SEAM_BEFORE);
+    rig_run(&rig);
+    *out_calls = seam_fault_count();
+    rig_sweep_final(&rig);
+    assert_rows(&rig, "SELECT DISTINCT amount_paid FROM orders_payments_facts", "401.00\n");
+    assert_int_equal(rig_count(&rig, "SELECT count(*) FROM dead_letters"), 10);
+    rig_assert_balanced(&rig);
+    rig_deinit(&rig);
+}
+
+static void batch_whose_partitions_do_not_fit_is_applied_in_pieces(void **state)
+{
+    (void)state;
+    uint64_t calls_at_once = 0;
+    uint64_t calls_in_pieces = 0;
+    apply_large_partitions(RIG_ARENA_SIZE, &calls_at_once);
+    apply_large_partitions(1u << 20, &calls_in_pieces);
+    assert_true(calls_in_pieces > calls_at_once + 5);
+}
+
 static enum err lose_ack(struct bus *bus, enum bus_topic subscription,
                          const struct bus_handle *handles, size_t count, struct why *why)
 {
@@ -412,17 +452,45 @@ static void message_in_hand_at_three_starts_that_died_is_poison(void **state)
     memcpy(first_id, message_id.data, message_id.size);
     message_id.data = first_id;
     rig_crash(&rig); // the first start dies with everything in hand
-    rig_open(&rig);
-    // The second one takes messages singly and dies with the first of them.
-    assert_int_equal(store_add_suspect(rig.store, TEXT("orders_data"), message_id, &starts, &why),
-                     ERR_OK);
-    rig_crash(&rig);
+    for (uint32_t deaths = 1; deaths < LANE_POISON_STARTS; deaths++) {
+        rig_open(&rig);
+        // The next ones take messages singly and die with the first of them.
+        assert_int_equal(
+            store_add_suspect(rig.store, TEXT("orders_data"), message_id, &starts, &why), ERR_OK);
+        assert_int_equal(starts, deaths);
+        rig_crash(&rig);
+    }
     rig_open(&rig);
     rig_run(&rig);
     rig_sweep_final(&rig);
     assert_rows(&rig, "SELECT reason, body LIKE '%\"order_id\": 1,%' FROM dead_letters",
                 "E_POISON|1\n");
     assert_rows(&rig, "SELECT order_id FROM orders_payments_facts", "2\n");
+    assert_int_equal(rig_count(&rig, "SELECT count(*) FROM suspects"), 0);
+    rig_assert_balanced(&rig);
+    rig_deinit(&rig);
+}
+
+static void message_in_hand_at_two_starts_that_died_is_applied(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig);
+    rig_order(&rig, 1, 1, "5.00", "Pending");
+    rig_crash(&rig);
+    rig_open(&rig);
+    struct why why = {0};
+    seam_fault_arm(&rig, 1, SEAM_AFTER); // pulled
+    assert_int_equal(rig_try_run(&rig, &why), ERR_IO);
+    rig_crash(&rig);
+    rig_open(&rig);
+    seam_fault_arm(&rig, 3, SEAM_BEFORE); // pulled, noted as suspect, then dead
+    assert_int_equal(rig_try_run(&rig, &why), ERR_IO);
+    rig_crash(&rig);
+    assert_int_equal(rig_count(&rig, "SELECT starts FROM suspects"), 1);
+    rig_open(&rig);
+    rig_run(&rig);
+    assert_rows(&rig, "SELECT order_id FROM orders_payments_facts", "1\n");
     assert_int_equal(rig_count(&rig, "SELECT count(*) FROM suspects"), 0);
     rig_assert_balanced(&rig);
     rig_deinit(&rig);
@@ -464,9 +532,11 @@ int main(void)
         cmocka_unit_test(bad_message_is_a_dead_letter_and_its_batch_goes_on),
         cmocka_unit_test(card_number_never_reaches_the_dead_letters),
         cmocka_unit_test(order_takes_a_thousand_payment_events_and_no_more),
+        cmocka_unit_test(batch_whose_partitions_do_not_fit_is_applied_in_pieces),
         cmocka_unit_test(redelivery_after_a_lost_ack_is_known_as_such),
         cmocka_unit_test(restart_continues_where_it_was),
         cmocka_unit_test(message_in_hand_at_three_starts_that_died_is_poison),
+        cmocka_unit_test(message_in_hand_at_two_starts_that_died_is_applied),
         cmocka_unit_test(facts_are_found_by_customer_and_day),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,6 @@
 #include "rig.h"
 
 #include "bus_embedded.h"
-#include "report.h"
 #include "store_read.h"
 #include "store_sqlite.h"
 
@@ -27,30 +26,58 @@ static void check(enum err err, const struct why *why)
     }
 }
 
-void rig_open(struct rig *rig)
-{
-    struct why why = {0};
-    struct clock clock = clock_virtual(&rig->time);
-    struct bus_embedded_options bus_options = {.path = rig->topics_path, .clock = clock};
-    struct store_sqlite_options store_options = {.path = rig->facts_path};
-    check(bus_embedded_open(&bus_options, &rig->bus, &why), &why);
-    check(store_sqlite_open(&store_options, &rig->store, &why), &why);
-    check(lane_open(&rig->lane, rig->store, rig->bus, &rig->rules, clock, NULL, &why), &why);
-    struct matcher matcher = {rig->store, rig->bus, &rig->rules, clock};
-    check(sweeper_init(&rig->sweeper, &matcher, NULL), &why);
-    check(dead_letter_consumer_init(&rig->dead_letters, &matcher, NULL), &why);
-    check(batch_init(&rig->batch), &why);
-    rig->open = true;
-}
-
 static void release(struct rig *rig)
 {
+    for (size_t i = 0; i < APPLIED_TOPIC_COUNT; i++) {
+        ranges_deinit(&rig->lane.applied[i]); // memory only; nothing is written
+    }
     batch_deinit(&rig->batch);
     dead_letter_consumer_deinit(&rig->dead_letters);
     sweeper_deinit(&rig->sweeper);
     store_close(&rig->store);
     bus_close(&rig->bus);
     rig->open = false;
+}
+
+static enum err open_parts(struct rig *rig, struct why *why)
+{
+    struct clock clock = clock_virtual(&rig->time);
+    struct bus_embedded_options bus_options = {.path = rig->topics_path, .clock = clock};
+    struct store_sqlite_options store_options = {.path = rig->facts_path};
+    enum err err = bus_embedded_open(&bus_options, &rig->bus, why);
+    if (err == ERR_OK) {
+        err = store_sqlite_open(&store_options, &rig->store, why);
+    }
+    struct matcher matcher = {rig->store, rig->bus, &rig->rules, clock};
+    rig->batch = (struct batch){0};
+    rig->sweeper = (struct sweeper){.matcher = matcher};
+    rig->dead_letters =
+        (struct dead_letter_consumer){.matcher = matcher, .count_max = DEAD_LETTER_BATCH_MAX};
+    struct arena *arenas[] = {&rig->batch.arena, &rig->sweeper.arena, &rig->dead_letters.arena};
+    for (size_t i = 0; err == ERR_OK && i < sizeof(arenas) / sizeof(arenas[0]); i++) {
+        err = arena_init(arenas[i], rig->arena_size); // the usual ones are slow to poison
+    }
+    return err == ERR_OK
+               ? lane_open(&rig->lane, rig->store, rig->bus, &rig->rules, clock, NULL, why)
+               : err;
+}
+
+enum err rig_try_open(struct rig *rig, struct why *why)
+{
+    memset(&rig->lane, 0, sizeof(rig->lane));
+    enum err err = open_parts(rig, why);
+    if (err != ERR_OK) {
+        release(rig);
+        return err;
+    }
+    rig->open = true;
+    return ERR_OK;
+}
+
+void rig_open(struct rig *rig)
+{
+    struct why why = {0};
+    check(rig_try_open(rig, &why), &why);
 }
 
 void rig_close(struct rig *rig)
@@ -60,23 +87,71 @@ void rig_close(struct rig *rig)
     release(rig);
 }
 
+// The files of a rig that hold something; the shared-memory index is made anew by whoever opens.
+#define RIG_FILE_COUNT 4
+#define RIG_PATH_SIZE  128
+
+static void file_path(const struct rig *rig, size_t number, const char *suffix,
+                      char out[RIG_PATH_SIZE])
+{
+    const char *paths[RIG_FILE_COUNT] = {rig->topics_path, rig->topics_path, rig->facts_path,
+                                         rig->facts_path};
+    (void)snprintf(out, RIG_PATH_SIZE, "%s%s%s", paths[number], number % 2 == 0 ? "" : "-wal",
+                   suffix);
+}
+
+// false when there is no such file.
+static bool copy_file(const char *from, const char *to)
+{
+    FILE *source = fopen(from, "rb");
+    if (source == NULL) {
+        return false;
+    }
+    FILE *target = fopen(to, "wb");
+    assert_non_null(target);
+    static char chunk[64 * 1024];
+    size_t size = 0;
+    while ((size = fread(chunk, 1, sizeof(chunk), source)) > 0) {
+        assert_int_equal(fwrite(chunk, 1, size, target), size);
+    }
+    assert_int_equal(fclose(target), 0);
+    assert_int_equal(fclose(source), 0);
+    return true;
+}
+
 void rig_crash(struct rig *rig)
 {
-    for (size_t i = 0; i < APPLIED_TOPIC_COUNT; i++) {
-        ranges_deinit(&rig->lane.applied[i]); // memory only; nothing is written
+    bool kept[RIG_FILE_COUNT];
+    char path[RIG_PATH_SIZE];
+    char copy[RIG_PATH_SIZE];
+    for (size_t i = 0; i < RIG_FILE_COUNT; i++) {
+        file_path(rig, i, "", path);
+        file_path(rig, i, ".killed", copy);
+        kept[i] = copy_file(path, copy);
     }
     release(rig);
+    for (size_t i = 0; i < RIG_FILE_COUNT; i++) {
+        file_path(rig, i, "", path);
+        file_path(rig, i, ".killed", copy);
+        (void)unlink(path); // closing may have removed it
+        if (kept[i]) {
+            assert_int_equal(rename(copy, path), 0);
+        }
+    }
 }
 
 void rig_init(struct rig *rig)
 {
     memset(rig, 0, sizeof(*rig));
-    (void)snprintf(rig->directory, sizeof(rig->directory), "/tmp/till-rig-XXXXXX");
+    // In memory where that can be: these tests kill a process, not a machine.
+    (void)snprintf(rig->directory, sizeof(rig->directory), "%s/till-rig-XXXXXX",
+                   access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     assert_non_null(mkdtemp(rig->directory));
     (void)snprintf(rig->topics_path, sizeof(rig->topics_path), "%s/topics.db", rig->directory);
     (void)snprintf(rig->facts_path, sizeof(rig->facts_path), "%s/facts.db", rig->directory);
     rig->time = (struct virtual_time){RIG_START_US, 1};
     rig->rules = pipeline_rules_default();
+    rig->arena_size = RIG_ARENA_SIZE;
     rig->limits = (struct batch_limits){4096, 4u << 20, true, true};
     rig_open(rig);
 }
@@ -98,12 +173,18 @@ void rig_deinit(struct rig *rig)
     assert_int_equal(rmdir(rig->directory), 0);
 }
 
+enum err rig_try_publish(struct rig *rig, enum bus_topic topic, struct text body, struct why *why)
+{
+    struct bus_outgoing outgoing = {.data = body};
+    enum err err = bus_publish(rig->bus, topic, &outgoing, 1, why);
+    virtual_time_advance(&rig->time, 1);
+    return err;
+}
+
 void rig_publish_text(struct rig *rig, enum bus_topic topic, struct text body)
 {
     struct why why = {0};
-    struct bus_outgoing outgoing = {.data = body};
-    check(bus_publish(rig->bus, topic, &outgoing, 1, &why), &why);
-    virtual_time_advance(&rig->time, 1);
+    check(rig_try_publish(rig, topic, body, &why), &why);
 }
 
 void rig_publish(struct rig *rig, enum bus_topic topic, const char *body)
@@ -144,44 +225,63 @@ void rig_payment(struct rig *rig, int64_t order_id, int64_t payment_id, const ch
     rig_publish(rig, BUS_PAYMENTS, body);
 }
 
+enum err rig_try_run(struct rig *rig, struct why *why)
+{
+    enum err err = lane_recover(&rig->lane, &rig->batch, &rig->limits, why);
+    do {
+        rig->batch.pulled_us = rig->time.wall_us;
+        if (err == ERR_OK) {
+            err = batch_fetch(&rig->batch, rig->bus, &rig->limits, &rig->rules, why);
+        }
+        if (err == ERR_OK) {
+            err = lane_apply(&rig->lane, &rig->batch, why);
+        }
+    } while (err == ERR_OK && rig->batch.count > 0);
+    return err == ERR_OK ? lane_write_status(&rig->lane, why) : err;
+}
+
 void rig_run(struct rig *rig)
 {
     struct why why = {0};
-    check(lane_recover(&rig->lane, &rig->batch, &rig->limits, &why), &why);
-    do {
-        rig->batch.pulled_us = rig->time.wall_us;
-        check(batch_fetch(&rig->batch, rig->bus, &rig->limits, &rig->rules, &why), &why);
-        check(lane_apply(&rig->lane, &rig->batch, &why), &why);
-    } while (rig->batch.count > 0);
-    check(lane_write_status(&rig->lane, &why), &why);
+    check(rig_try_run(rig, &why), &why);
+}
+
+enum err rig_try_sweep(struct rig *rig, bool final, struct why *why)
+{
+    bool done = false;
+    enum err err = ERR_OK;
+    while (err == ERR_OK && !done) {
+        err = sweeper_step(&rig->sweeper, rig->time.wall_us, final, &done, why);
+    }
+    return err;
 }
 
 void rig_sweep(struct rig *rig)
 {
     struct why why = {0};
-    bool done = false;
-    while (!done) {
-        check(sweeper_step(&rig->sweeper, rig->time.wall_us, false, &done, &why), &why);
-        done = true; // a held bucket ends the step too
-    }
+    check(rig_try_sweep(rig, false, &why), &why);
+}
+
+enum err rig_try_consume_dead_letters(struct rig *rig, struct why *why)
+{
+    enum err err = ERR_OK;
+    size_t count = 0;
+    do {
+        err = dead_letter_consume(&rig->dead_letters, &count, why);
+    } while (err == ERR_OK && count > 0);
+    return err;
 }
 
 void rig_consume_dead_letters(struct rig *rig)
 {
     struct why why = {0};
-    size_t count = 0;
-    do {
-        check(dead_letter_consume(&rig->dead_letters, &count, &why), &why);
-    } while (count > 0);
+    check(rig_try_consume_dead_letters(rig, &why), &why);
 }
 
 void rig_sweep_final(struct rig *rig)
 {
     struct why why = {0};
-    bool done = false;
-    while (!done) {
-        check(sweeper_step(&rig->sweeper, rig->time.wall_us, true, &done, &why), &why);
-    }
+    check(rig_try_sweep(rig, true, &why), &why);
     rig_consume_dead_letters(rig);
 }
 
@@ -235,7 +335,7 @@ char *rig_dump_facts(struct rig *rig)
     return rig_query(rig, "SELECT * FROM orders_payments_facts ORDER BY order_id, payment_id");
 }
 
-void rig_assert_balanced(struct rig *rig)
+void rig_report(struct rig *rig, struct report **out_report)
 {
     struct why why = {0};
     struct store_reader *reader = NULL;
@@ -245,6 +345,17 @@ void rig_assert_balanced(struct rig *rig)
     check(arena_init(&arena, 8u << 20), &why);
     check(store_reader_open_sqlite(rig->facts_path, &reader, &why), &why);
     check(report_build(reader, rig->bus, &arena, report, &why), &why);
+    store_reader_close(&reader);
+    arena_deinit(&arena);
+    report->totals.settled = NULL; // was in the arena
+    report->totals.settled_count = 0;
+    *out_report = report;
+}
+
+void rig_assert_balanced(struct rig *rig)
+{
+    struct report *report = NULL;
+    rig_report(rig, &report);
     for (size_t i = 0; i < report->check_count; i++) {
         const struct report_check *item = &report->checks[i];
         if (!item->holds) {
@@ -253,7 +364,5 @@ void rig_assert_balanced(struct rig *rig)
         }
     }
     assert_int_equal(report->failed_count, 0);
-    store_reader_close(&reader);
-    arena_deinit(&arena);
     free(report);
 }
