@@ -34,13 +34,13 @@ static const char *const raw_sql[RAW_COUNT] = {
     [RAW_FIND_ORDER] = "SELECT version, content_hash, price_minor FROM orders WHERE order_id = ?1",
     [RAW_FIND_PAYMENTS] = "SELECT payment_id, content_hash FROM payments WHERE order_id = ?1",
     [RAW_PUT_ORDER] = "INSERT INTO orders VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
-                      " ?12, ?13, ?14, ?15, 0, 0, 2, 0, 2, 0)",
+                      " ?12, ?13, ?14, 1, ?15, 0, 0, 2, 0, 2, 0)",
     [RAW_PUT_PAYMENT] = "INSERT INTO payments VALUES (?1, ?2, NULL, ?3, 2, ?4, ?5, ?6, ?7, ?8, 1,"
                         " ?9, ?7, 0)",
-    [RAW_PUT_RECENT] = "INSERT INTO index_recent (order_id, customer_id, day) VALUES (?1, ?2, ?3)",
-    [RAW_CUSTOMER_RUN] = "INSERT INTO customer_index SELECT ?1, customer_id, order_id FROM"
+    [RAW_PUT_RECENT] = "INSERT INTO index_recent VALUES (?1, ?2, ?3, 1)",
+    [RAW_CUSTOMER_RUN] = "INSERT INTO customer_index SELECT ?1, customer_id, order_id, filing FROM"
                          " index_recent ORDER BY customer_id, order_id",
-    [RAW_DAY_RUN] = "INSERT INTO day_index SELECT ?1, day, order_id FROM index_recent"
+    [RAW_DAY_RUN] = "INSERT INTO day_index SELECT ?1, day, order_id, filing FROM index_recent"
                     " ORDER BY day, order_id",
     [RAW_CLEAR_RECENT] = "DELETE FROM index_recent",
     [RAW_PUT_LOG] = "INSERT INTO raw_log (published_us, data) VALUES (?1, ?2)",
@@ -116,6 +116,13 @@ static void find(struct raw *raw, enum raw_statement which, int64_t order_id)
     step(raw, raw->statements[which]);
 }
 
+static const char *day_of(int64_t order_id)
+{
+    static const char days[][11] = {"2024-01-21", "2024-02-22", "2024-03-23", "2024-04-24",
+                                    "2024-05-25", "2024-06-26", "2024-07-27"};
+    return days[order_id % 7];
+}
+
 static void put_order(struct raw *raw, int64_t order_id, int64_t at, const unsigned char *hash)
 {
     sqlite3_stmt *put = raw->statements[RAW_PUT_ORDER];
@@ -132,7 +139,7 @@ static void put_order(struct raw *raw, int64_t order_id, int64_t at, const unsig
     (void)sqlite3_bind_int(put, 11, 0);
     (void)sqlite3_bind_text(put, 12, "2024-01-21", 10, SQLITE_STATIC);
     (void)sqlite3_bind_int64(put, 13, at);
-    (void)sqlite3_bind_int64(put, 14, 19743 + order_id % 365);
+    (void)sqlite3_bind_text(put, 14, day_of(order_id), 10, SQLITE_STATIC);
     (void)sqlite3_bind_int64(put, 15, 389997);
     step(raw, put);
 }
@@ -157,7 +164,7 @@ static void put_recent(struct raw *raw, int64_t order_id)
     sqlite3_stmt *put = raw->statements[RAW_PUT_RECENT];
     (void)sqlite3_bind_int64(put, 1, order_id);
     (void)sqlite3_bind_int64(put, 2, 1 + order_id * 7919 % 100000);
-    (void)sqlite3_bind_int64(put, 3, 19743 + order_id % 365);
+    (void)sqlite3_bind_text(put, 3, day_of(order_id), 10, SQLITE_STATIC);
     step(raw, put);
     if (order_id % RUN_ENTRIES == 0) {
         raw->run++;

@@ -174,6 +174,7 @@ enum err bench_probe_sync(const struct bench_dir *dir, int64_t *out_p50_ns, int6
     int failure = errno;
     if (fd >= 0) {
         (void)close(fd);
+        (void)unlink(path);
     }
     if (!good) {
         return why_set(why, ERR_IO, "%s: cannot measure fdatasync: %s", path, strerror(failure));

@@ -15,6 +15,15 @@ static enum err open_reader(struct command_context *context, struct store_reader
     return err == ERR_OK ? store_reader_open_sqlite(dir.facts_path, out_reader, why) : err;
 }
 
+static void say_when_cut(struct command_context *context, enum err err, uint64_t row_count,
+                         uint64_t row_max)
+{
+    if (err == ERR_OK && row_count == row_max) {
+        command_say(context, "(%llu rows shown; --limit N shows more)",
+                    (unsigned long long)row_count);
+    }
+}
+
 // --- facts --------------------------------------------------------------------------------------
 
 static bool is_number_column(struct text name)
@@ -29,10 +38,55 @@ static bool is_number_column(struct text name)
     return false;
 }
 
+// A terminal shows what a person looks for first; the other formats give every column.
+static bool is_overview_column(struct text name)
+{
+    static const struct text shown[] = {
+        {"order_id", 8},     {"payment_id", 10},  {"customer_id", 11},    {"item", 4},
+        {"order_total", 11}, {"currency", 8},     {"payment_status", 14}, {"amount_paid", 11},
+        {"settlement", 10},  {"match_issue", 11},
+    };
+    for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
+        if (text_equal(name, shown[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct fact_rows {
+    struct table_out table;
+    struct table_column columns[TABLE_COLUMN_COUNT_MAX];
+    char names[TABLE_COLUMN_COUNT_MAX][32];
+    size_t sources[TABLE_COLUMN_COUNT_MAX]; // index in store_fact_columns
+    size_t count;
+};
+
+static void choose_columns(struct fact_rows *rows, enum table_format format)
+{
+    for (size_t i = 0; i < store_fact_column_count; i++) {
+        struct text name = store_fact_columns[i];
+        if (format == TABLE_FORMAT_TABLE && !is_overview_column(name)) {
+            continue;
+        }
+        char *copy = rows->names[rows->count];
+        memcpy(copy, name.data, name.size);
+        copy[name.size] = '\0';
+        rows->columns[rows->count] =
+            (struct table_column){copy, is_number_column(name) ? TABLE_NUMBER : TABLE_TEXT};
+        rows->sources[rows->count++] = i;
+    }
+}
+
 static bool give_fact(const struct text *columns, size_t column_count, void *context)
 {
     (void)column_count;
-    return table_out_row(context, columns);
+    struct fact_rows *rows = context;
+    struct text cells[TABLE_COLUMN_COUNT_MAX];
+    for (size_t i = 0; i < rows->count; i++) {
+        cells[i] = columns[rows->sources[i]];
+    }
+    return table_out_row(&rows->table, cells);
 }
 
 static bool is_day(struct text text)
@@ -63,15 +117,6 @@ static enum err fill_filter(const struct options *options, struct fact_filter *f
 
 enum err cmd_query(struct command_context *context, struct why *why)
 {
-    struct table_column columns[TABLE_COLUMN_COUNT_MAX];
-    char names[TABLE_COLUMN_COUNT_MAX][32];
-    for (size_t i = 0; i < store_fact_column_count; i++) {
-        struct text name = store_fact_columns[i];
-        memcpy(names[i], name.data, name.size);
-        names[i][name.size] = '\0';
-        columns[i] =
-            (struct table_column){names[i], is_number_column(name) ? TABLE_NUMBER : TABLE_TEXT};
-    }
     struct fact_filter filter;
     struct store_reader *reader = NULL;
     enum err err = fill_filter(context->options, &filter, why);
@@ -81,16 +126,15 @@ enum err cmd_query(struct command_context *context, struct why *why)
     if (err != ERR_OK) {
         return err;
     }
-    struct table_out table;
-    table_out_init(&table, (enum table_format)context->options->output, columns,
-                   store_fact_column_count, context->out);
-    err = store_reader_facts(reader, &filter, give_fact, &table, why);
-    uint64_t rows = table.row_count;
-    table_out_end(&table);
+    struct fact_rows rows = {0};
+    enum table_format format = (enum table_format)context->options->output;
+    choose_columns(&rows, format);
+    table_out_init(&rows.table, format, rows.columns, rows.count, context->out);
+    err = store_reader_facts(reader, &filter, give_fact, &rows, why);
+    uint64_t row_count = rows.table.row_count;
+    table_out_end(&rows.table);
     store_reader_close(&reader);
-    if (err == ERR_OK && rows == filter.row_max) {
-        command_say(context, "(%llu rows shown; --limit N shows more)", (unsigned long long)rows);
-    }
+    say_when_cut(context, err, row_count, filter.row_max);
     return err;
 }
 
@@ -169,12 +213,10 @@ enum err cmd_dlq_list(struct command_context *context, struct why *why)
     table_out_init(&table, (enum table_format)context->options->output, letter_columns,
                    LETTER_COLUMN_COUNT, context->out);
     err = store_reader_dead_letters(reader, &filter, give_letter, &table, why);
-    uint64_t rows = table.row_count;
+    uint64_t row_count = table.row_count;
     table_out_end(&table);
     store_reader_close(&reader);
-    if (err == ERR_OK && rows == filter.row_max) {
-        command_say(context, "(%llu rows shown; --limit N shows more)", (unsigned long long)rows);
-    }
+    say_when_cut(context, err, row_count, filter.row_max);
     return err;
 }
 

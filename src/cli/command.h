@@ -103,6 +103,7 @@ enum err cmd_dlq_list(struct command_context *context, struct why *why);
 enum err cmd_dlq_show(struct command_context *context, struct why *why);
 enum err cmd_query(struct command_context *context, struct why *why);
 enum err cmd_report(struct command_context *context, struct why *why);
+enum err cmd_doctor(struct command_context *context, struct why *why);
 enum err cmd_bench(struct command_context *context, struct why *why);
 enum err cmd_config_show(struct command_context *context, struct why *why);
 enum err cmd_config_lint(struct command_context *context, struct why *why);

@@ -105,6 +105,16 @@ static const struct command commands[] = {
         .run = cmd_report,
     },
     {
+        .name = "doctor",
+        .summary = "check all that a run depends on, and say what to do about it",
+        .description = "Ends with exit code 3 when something failed. Reads every page of facts.db, "
+                       "which takes seconds a gigabyte.",
+        .options = OPTIONS(OPTION_data_dir, OPTION_output, OPTION_quiet, OPTION_config, OPTION_set),
+        .examples = EXAMPLES({"till doctor", "before the first run, or when something is odd"}),
+        .reads_config = true,
+        .run = cmd_doctor,
+    },
+    {
         .name = "bench",
         .summary = "measure this machine and this disk",
         .description = "Works in a directory of its own inside the present one and removes it "

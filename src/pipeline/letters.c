@@ -54,14 +54,22 @@ static struct text redacted_copy(struct letters *letters, struct text body)
     return copy;
 }
 
+// Whether the body was refused before its texts could be looked at.
+static bool is_unread(enum reason reason)
+{
+    return reason == REASON_E_SIZE || reason == REASON_E_UTF8 || reason == REASON_E_JSON ||
+           reason == REASON_E_DEPTH || reason == REASON_E_DUPKEY || reason == REASON_E_POISON;
+}
+
 // Card numbers never travel on, even in a body that was refused before they were looked for.
 static void set_refused_body(struct letters *letters, struct dead_letter *letter, struct text body,
                              enum reason reason)
 {
     letter->body = body;
-    if (reason == REASON_E_PAN || card_scan_text(body)) {
-        letter->body = redacted_copy(letters, body);
-        letter->redacted = true;
+    if (reason == REASON_E_PAN || is_unread(reason)) {
+        struct text redacted = redacted_copy(letters, body);
+        letter->redacted = !text_equal(redacted, body);
+        letter->body = letter->redacted ? redacted : body;
     }
 }
 

@@ -192,7 +192,11 @@ static enum err read_main_order(struct collector *c, int64_t order_id)
     stored->match_issue = sqlite3_column_int64(statement, at++);
     stored->n_events = sqlite3_column_int64(statement, at++);
     stored->side = sqlite3_column_int(statement, at++) != 0;
-    stored->day = sqlite3_column_int64(statement, at);
+    struct text day = sqlite_column_view(statement, at++);
+    stored->filing = sqlite3_column_int64(statement, at);
+    if (day.size == DAY_SIZE) {
+        memcpy(stored->day, day.data, DAY_SIZE);
+    }
     err = read_order_content(c, statement, order_id, PLACE_MAIN, "orders");
     (void)sqlite3_reset(statement);
     return err;

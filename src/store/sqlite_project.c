@@ -2,7 +2,10 @@
 // figures that the fold derived. A row that is there already and would not change is left alone.
 #include "sqlite_store.h"
 
+#include "clock.h"
+
 #include <assert.h>
+#include <string.h>
 
 // One partition while it is written.
 struct projector {
@@ -13,43 +16,38 @@ struct projector {
     struct why *why;
 };
 
-// Days since 1970-01-01 of a civil date (proleptic Gregorian), by counting from a March-based year.
-static int64_t days_of_civil(int64_t year, int64_t month, int64_t day)
-{
-    int64_t y = month <= 2 ? year - 1 : year;
-    int64_t era = (y >= 0 ? y : y - 399) / 400;
-    int64_t year_of_era = y - era * 400;
-    int64_t day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    return era * 146097 + day_of_era - 719468;
-}
-
-static int64_t days_in_month(int64_t year, int64_t month)
+static uint64_t days_in_month(uint64_t year, uint64_t month)
 {
     bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    static const int64_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    static const uint64_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     return month == 2 && leap ? 29 : days[month - 1];
+}
+
+static bool begins_with_date(struct text text)
+{
+    uint64_t year = 0;
+    uint64_t month = 0;
+    uint64_t day = 0;
+    return text.size >= DAY_SIZE && text.data[4] == '-' && text.data[7] == '-' &&
+           (text.size == DAY_SIZE || text.data[10] == 'T' || text.data[10] == 't' ||
+            text.data[10] == ' ') &&
+           text_parse_u64((struct text){text.data, 4}, &year) &&
+           text_parse_u64((struct text){text.data + 5, 2}, &month) &&
+           text_parse_u64((struct text){text.data + 8, 2}, &day) && month >= 1 && month <= 12 &&
+           day >= 1 && day <= days_in_month(year, month);
 }
 
 // The day under which an order is filed: its creation date when that starts with YYYY-MM-DD, else
 // the day (UTC) on which it was published.
-static int64_t day_of(const struct event *order_event)
+static void day_of(const struct event *order_event, char out_day[DAY_SIZE])
 {
     struct text date = order_event->order.creation_date;
-    uint64_t year = 0;
-    uint64_t month = 0;
-    uint64_t day = 0;
-    bool parsed =
-        date.size >= 10 && date.data[4] == '-' && date.data[7] == '-' &&
-        (date.size == 10 || date.data[10] == 'T' || date.data[10] == 't' || date.data[10] == ' ') &&
-        text_parse_u64((struct text){date.data, 4}, &year) &&
-        text_parse_u64((struct text){date.data + 5, 2}, &month) &&
-        text_parse_u64((struct text){date.data + 8, 2}, &day) && month >= 1 && month <= 12 &&
-        day >= 1 && (int64_t)day <= days_in_month((int64_t)year, (int64_t)month);
-    if (parsed) {
-        return days_of_civil((int64_t)year, (int64_t)month, (int64_t)day);
+    char published[CLOCK_RFC3339_SIZE];
+    if (!begins_with_date(date)) {
+        clock_format_rfc3339(order_event->published_us, published);
+        date.data = published;
     }
-    return order_event->published_us / (INT64_C(86400) * 1000000);
+    memcpy(out_day, date.data, DAY_SIZE);
 }
 
 static void bind_order_content(sqlite3_stmt *statement, const struct event *event)
@@ -104,23 +102,27 @@ static void bind_derived(sqlite3_stmt *statement, int at, const struct projector
     (void)sqlite3_bind_int(statement, at + 6, p->side_needed);
 }
 
-static enum err put_recent(struct projector *p, int64_t day)
+// A place in the indexes, for an order whose customer or day is new.
+static enum err put_recent(struct projector *p, const char day[DAY_SIZE], int64_t filing)
 {
     const struct event *winner = p->group->fact.order;
-    bool filed = p->stored->has_order && p->stored->customer_id == winner->order.customer_id &&
-                 p->stored->day == day;
-    if (filed || !p->store->indexed) {
-        return ERR_OK;
-    }
     sqlite3_stmt *statement = sqlite_store_statement(p->store, STATEMENT_PUT_RECENT, p->why);
     if (statement == NULL) {
         return sqlite_prepare_failed(p->why);
     }
     (void)sqlite3_bind_int64(statement, 1, winner->order_id);
     (void)sqlite3_bind_int64(statement, 2, winner->order.customer_id);
-    (void)sqlite3_bind_int64(statement, 3, day);
+    sqlite_bind_text_view(statement, 3, (struct text){day, DAY_SIZE});
+    (void)sqlite3_bind_int64(statement, 4, filing);
     p->store->recent_entries++;
     return sqlite_step_done(statement, p->why);
+}
+
+static bool is_filed(const struct projector *p, const char day[DAY_SIZE])
+{
+    return p->stored->has_order &&
+           p->stored->customer_id == p->group->fact.order->order.customer_id &&
+           memcmp(p->stored->day, day, DAY_SIZE) == 0;
 }
 
 static enum err put_winner(struct projector *p)
@@ -130,15 +132,20 @@ static enum err put_winner(struct projector *p)
     if (statement == NULL) {
         return sqlite_prepare_failed(p->why);
     }
-    int64_t day = day_of(winner);
+    char day[DAY_SIZE];
+    day_of(winner, day);
+    bool filed = is_filed(p, day);
+    int64_t filing = p->stored->filing + (filed ? 0 : 1);
     bind_order_content(statement, winner);
-    (void)sqlite3_bind_int64(statement, 14, day);
-    bind_derived(statement, 15, p);
+    sqlite_bind_text_view(statement, 14, (struct text){day, DAY_SIZE});
+    (void)sqlite3_bind_int64(statement, 15, filing);
+    bind_derived(statement, 16, p);
     enum err err = sqlite_step_done(statement, p->why);
     if (err == ERR_OK && winner->place == PLACE_SIDE) {
         err = drop_version(p, winner);
     }
-    return err == ERR_OK ? put_recent(p, day) : err;
+    bool files = err == ERR_OK && !filed && p->store->indexed;
+    return files ? put_recent(p, day, filing) : err;
 }
 
 static bool derived_differs(const struct projector *p)

@@ -17,7 +17,8 @@
 // Customers and days are indexed in sorted runs: a new order appends one row to `index_recent`; every
 // 32,768 of them are sorted into one run of `customer_index` and `day_index`, appended at the end of
 // each tree. Keeping a random index at every commit costs several times as much. Readers look into
-// every run and re-check against `orders`, so an entry may be stale but none is missing.
+// every run. An order whose customer or day changes gets a new entry with the next `filing` number, and
+// only the entry with the order's present number counts.
 #include "sqlite_schema.h"
 
 #include "buf.h"
@@ -28,6 +29,7 @@
 #include "store.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 static const char tables_sql[] =
     "CREATE TABLE orders ("
@@ -38,7 +40,8 @@ static const char tables_sql[] =
     " price_minor INTEGER NOT NULL, currency TEXT NOT NULL, currency_given INTEGER NOT NULL,"
     " shipping_address TEXT NOT NULL, order_status INTEGER NOT NULL, creation_date TEXT NOT NULL,"
     " published_us INTEGER NOT NULL,"
-    " day INTEGER NOT NULL," // since 1970-01-01: of creation_date, else of the publish time
+    " day TEXT NOT NULL,"       // YYYY-MM-DD: of creation_date, else of the publish time (UTC)
+    " filing INTEGER NOT NULL," // which of the order's index entries is the present one
     " paid_minor INTEGER NOT NULL, refunded_minor INTEGER NOT NULL,"
     " charged_back_minor INTEGER NOT NULL, settlement INTEGER NOT NULL,"
     " match_issue INTEGER NOT NULL, n_events INTEGER NOT NULL, side INTEGER NOT NULL);"
@@ -107,14 +110,15 @@ static const char tables_sql[] =
     " who TEXT NOT NULL, why TEXT NOT NULL, PRIMARY KEY (id, number)) WITHOUT ROWID;"
 
     "CREATE TABLE index_recent ("
-    " order_id INTEGER NOT NULL, customer_id INTEGER NOT NULL, day INTEGER NOT NULL);"
+    " order_id INTEGER NOT NULL, customer_id INTEGER NOT NULL, day TEXT NOT NULL,"
+    " filing INTEGER NOT NULL);"
     "CREATE TABLE index_runs (run INTEGER PRIMARY KEY, entries INTEGER NOT NULL);"
     "CREATE TABLE customer_index ("
     " run INTEGER NOT NULL, customer_id INTEGER NOT NULL, order_id INTEGER NOT NULL,"
-    " PRIMARY KEY (run, customer_id, order_id)) WITHOUT ROWID;"
+    " filing INTEGER NOT NULL, PRIMARY KEY (run, customer_id, order_id, filing)) WITHOUT ROWID;"
     "CREATE TABLE day_index ("
-    " run INTEGER NOT NULL, day INTEGER NOT NULL, order_id INTEGER NOT NULL,"
-    " PRIMARY KEY (run, day, order_id)) WITHOUT ROWID;"
+    " run INTEGER NOT NULL, day TEXT NOT NULL, order_id INTEGER NOT NULL,"
+    " filing INTEGER NOT NULL, PRIMARY KEY (run, day, order_id, filing)) WITHOUT ROWID;"
 
     "CREATE TABLE lane_starts (lane TEXT PRIMARY KEY, starts INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE suspects ("
@@ -200,9 +204,10 @@ static void add_time(struct buf *sql, const char *us)
 }
 
 // The columns that a fact row shows, `o` being orders and `p` payments; shared by three views.
-static void add_fact_columns(struct buf *sql)
+static void add_fact_columns(struct buf *sql, const char *customer_id)
 {
-    buf_add_str(sql, "o.order_id, p.payment_id, o.customer_id, o.item, o.quantity, ");
+    buf_add_fmt(sql, "o.order_id, p.payment_id, %s AS customer_id, ", customer_id);
+    buf_add_str(sql, "o.item, o.quantity, ");
     add_decimal(sql, "o.price_minor", "o.currency");
     buf_add_str(sql, " AS price, o.shipping_address, ");
     add_case(sql, "o.order_status", order_status_name, ORDER_STATUS_COUNT);
@@ -225,29 +230,29 @@ static void add_fact_columns(struct buf *sql)
     buf_add_str(sql, " AS match_issue, o.n_events");
 }
 
+// The view over one index. UNION ALL and CROSS JOIN let SQLite carry a condition on the key's column
+// into each run, where it is one look-up; `filing` leaves one entry an order.
+static void add_index_view(struct buf *sql, const char *view, const char *key, const char *index)
+{
+    bool by_customer = strcmp(key, "customer_id") == 0;
+    buf_add_fmt(sql, "CREATE VIEW %s AS SELECT %s", view, by_customer ? "" : "k.day AS day, ");
+    add_fact_columns(sql, by_customer ? "k.customer_id" : "o.customer_id");
+    buf_add_fmt(sql,
+                " FROM (SELECT i.%s AS %s, i.order_id AS order_id, i.filing AS filing"
+                "       FROM index_runs r CROSS JOIN %s i ON i.run = r.run"
+                "       UNION ALL SELECT %s, order_id, filing FROM index_recent) k"
+                " JOIN orders o ON o.order_id = k.order_id AND o.filing = k.filing"
+                " LEFT JOIN payments p ON p.order_id = o.order_id;",
+                key, key, index, key);
+}
+
 static void add_facts_views(struct buf *sql)
 {
     buf_add_str(sql, "CREATE VIEW orders_payments_facts AS SELECT ");
-    add_fact_columns(sql);
+    add_fact_columns(sql, "o.customer_id");
     buf_add_str(sql, " FROM orders o LEFT JOIN payments p ON p.order_id = o.order_id;");
-
-    // customer_id comes first, as the key it is on a cluster; the order column repeats it.
-    buf_add_str(sql, "CREATE VIEW facts_by_customer AS SELECT ");
-    add_fact_columns(sql);
-    buf_add_str(sql, " FROM (SELECT i.customer_id AS customer_id, i.order_id AS order_id"
-                     "       FROM index_runs r JOIN customer_index i ON i.run = r.run"
-                     "       UNION SELECT customer_id, order_id FROM index_recent) k"
-                     " JOIN orders o ON o.order_id = k.order_id AND o.customer_id = k.customer_id"
-                     " LEFT JOIN payments p ON p.order_id = o.order_id;");
-
-    buf_add_str(sql, "CREATE VIEW facts_by_day AS SELECT date(k.day * 86400, 'unixepoch') AS day,"
-                     " k.day AS day_number, ");
-    add_fact_columns(sql);
-    buf_add_str(sql, " FROM (SELECT i.day AS day, i.order_id AS order_id"
-                     "       FROM index_runs r JOIN day_index i ON i.run = r.run"
-                     "       UNION SELECT day, order_id FROM index_recent) k"
-                     " JOIN orders o ON o.order_id = k.order_id AND o.day = k.day"
-                     " LEFT JOIN payments p ON p.order_id = o.order_id;");
+    add_index_view(sql, "facts_by_customer", "customer_id", "customer_index");
+    add_index_view(sql, "facts_by_day", "day", "day_index");
 }
 
 static void add_order_event_rows(struct buf *sql, const char *table)

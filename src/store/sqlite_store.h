@@ -25,7 +25,7 @@
     X(ROLLBACK, "ROLLBACK")                                                                        \
     X(READ_ORDER, "SELECT " ORDER_CONTENT                                                          \
                   ", paid_minor, refunded_minor, charged_back_minor, settlement, match_issue,"     \
-                  " n_events, side, day FROM orders WHERE order_id = ?1")                          \
+                  " n_events, side, day, filing FROM orders WHERE order_id = ?1")                  \
     X(READ_PAYMENTS, "SELECT " PAYMENT_CONTENT ", payment_id, captured_minor, side"                \
                      " FROM payments WHERE order_id = ?1")                                         \
     X(READ_VERSIONS, "SELECT " ORDER_CONTENT " FROM order_versions WHERE order_id = ?1")           \
@@ -34,9 +34,9 @@
     X(READ_NOTES, "SELECT payment_id, kind, about, detail, noted_us FROM notes"                    \
                   " WHERE order_id = ?1")                                                          \
     X(PUT_ORDER, "INSERT OR REPLACE INTO orders (" ORDER_CONTENT                                   \
-                 ", order_id, day, paid_minor, refunded_minor, charged_back_minor, settlement,"    \
-                 " match_issue, n_events, side) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"  \
-                 " ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)")                        \
+                 ", order_id, day, filing, paid_minor, refunded_minor, charged_back_minor, "       \
+                 "settlement, match_issue, n_events, side) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, "   \
+                 "?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)")       \
     X(UPDATE_ORDER, "UPDATE orders SET paid_minor = ?2, refunded_minor = ?3,"                      \
                     " charged_back_minor = ?4, settlement = ?5, match_issue = ?6, n_events = ?7,"  \
                     " side = ?8 WHERE order_id = ?1")                                              \
@@ -56,13 +56,13 @@
                           " AND identity = ?3 AND content_hash = ?4")                              \
     X(PUT_NOTE, "INSERT OR IGNORE INTO notes (order_id, payment_id, kind, about, detail,"          \
                 " noted_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                      \
-    X(PUT_RECENT, "INSERT INTO index_recent (order_id, customer_id, day) VALUES (?1, ?2, ?3)")     \
+    X(PUT_RECENT,                                                                                  \
+      "INSERT INTO index_recent (order_id, customer_id, day, filing) VALUES (?1, ?2, ?3, ?4)")     \
     X(ADD_RUN, "INSERT INTO index_runs (entries) SELECT count(*) FROM index_recent")               \
-    X(FILL_CUSTOMER_RUN,                                                                           \
-      "INSERT OR IGNORE INTO customer_index SELECT ?1, customer_id, order_id FROM index_recent"    \
-      " ORDER BY customer_id, order_id")                                                           \
-    X(FILL_DAY_RUN, "INSERT OR IGNORE INTO day_index SELECT ?1, day, order_id FROM index_recent"   \
-                    " ORDER BY day, order_id")                                                     \
+    X(FILL_CUSTOMER_RUN, "INSERT INTO customer_index SELECT ?1, customer_id, order_id, filing "    \
+                         "FROM index_recent ORDER BY customer_id, order_id, filing")               \
+    X(FILL_DAY_RUN, "INSERT INTO day_index SELECT ?1, day, order_id, filing FROM index_recent "    \
+                    "ORDER BY day, order_id, filing")                                              \
     X(CLEAR_RECENT, "DELETE FROM index_recent")                                                    \
     X(PUT_WAITING, "INSERT OR IGNORE INTO waiting_payments (shard, bucket_us, order_id,"           \
                    " payment_id, event_id, published_us, message_id, attempts, body)"              \
@@ -125,6 +125,9 @@ enum statement {
 #undef X
         STATEMENT_COUNT
 };
+
+// YYYY-MM-DD, without a zero at the end.
+#define DAY_SIZE 10
 
 // A run of the customer and day indexes holds this many orders.
 #define INDEX_RUN_ENTRIES 32768
@@ -215,7 +218,8 @@ struct stored_partition {
     bool has_order;
     bool side; // some main row says that the partition has side rows
     int64_t customer_id;
-    int64_t day;
+    char day[DAY_SIZE];
+    int64_t filing;
     int64_t paid_minor;
     int64_t refunded_minor;
     int64_t charged_back_minor;

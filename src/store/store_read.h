@@ -89,6 +89,8 @@ extern const size_t store_fact_column_count;
 MUST_USE enum err store_reader_open_sqlite(const char *path, struct store_reader **out_reader,
                                            struct why *why);
 void store_reader_close(struct store_reader **reader);
+// Reads every page and checks that trees and pages are sound; seconds a gigabyte. ERR_CORRUPT.
+MUST_USE enum err store_reader_verify(struct store_reader *reader, struct why *why);
 
 // `out_totals` is large: give heap or static memory.
 MUST_USE enum err store_reader_totals(struct store_reader *reader, struct text log_id,
