@@ -38,7 +38,8 @@ extern const char *const settlement_names[]; // by enum settlement, then NULL
       "messages that come again with other content")                                               \
     X(corrupt, "corrupt", SHARE, "SHARE", "0.1%", 0, SHARE_WHOLE_PPM, NULL,                        \
       "messages that are not valid")                                                               \
-    X(partial, "partial", SHARE, "SHARE", "2%", 0, SHARE_WHOLE_PPM, NULL, "orders paid in part")   \
+    X(partial, "partial", SHARE, "SHARE", "2%", 0, SHARE_WHOLE_PPM, NULL,                          \
+      "orders paid in two parts")                                                                  \
     X(overpay, "overpay", SHARE, "SHARE", "0.5%", 0, SHARE_WHOLE_PPM, NULL,                        \
       "orders paid too much")                                                                      \
     X(refund, "refund", SHARE, "SHARE", "2%", 0, SHARE_WHOLE_PPM, NULL, "payments refunded")       \

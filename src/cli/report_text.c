@@ -97,11 +97,21 @@ static void add_money_right(struct buf *out, __int128 minor, struct currency cur
     add_right(out, buf_view(&number));
 }
 
-static void add_count_line(struct buf *out, const char *label, uint64_t orders, uint64_t payments)
+// What does not concern a kind of message stays blank.
+enum columns { BOTH, ORDERS_ONLY, PAYMENTS_ONLY };
+
+static void add_count_line(struct buf *out, const char *label, enum columns columns,
+                           uint64_t orders, uint64_t payments)
 {
     add_label(out, label);
-    add_count_right(out, orders);
-    add_count_right(out, payments);
+    if (columns == PAYMENTS_ONLY) {
+        add_right(out, TEXT(""));
+    } else {
+        add_count_right(out, orders);
+    }
+    if (columns != ORDERS_ONLY) {
+        add_count_right(out, payments);
+    }
     buf_add_char(out, '\n');
 }
 
@@ -170,26 +180,36 @@ static void add_messages(const struct report *report, struct buf *out)
     add_right(out, TEXT("orders"));
     add_right(out, TEXT("payments"));
     buf_add_char(out, '\n');
-    add_count_line(out, "  published", orders.published, payments.published);
-    add_count_line(out, "  = stored", orders.stored, 0);
-    add_count_line(out, "  = matched", 0, payments.matched);
-    add_count_line(out, "  + waiting for the order", 0, payments.waiting);
-    add_count_line(out, "  + dead: unmatched", 0, payments.unmatched);
-    add_count_line(out, "  + dead: refused", orders.refused, payments.refused);
-    add_count_line(out, "  + dead: conflict", orders.conflict, payments.conflict);
-    add_count_line(out, "  + discarded", 0, payments.discarded);
-    add_count_line(out, "  + duplicate", orders.duplicate, payments.duplicate);
-    add_count_line(out, "  + still in the queue", orders.queued, payments.queued);
+    add_count_line(out, "  published", BOTH, orders.published, payments.published);
+    add_count_line(out, "  = stored", ORDERS_ONLY, orders.stored, 0);
+    add_count_line(out, "  = matched", PAYMENTS_ONLY, 0, payments.matched);
+    add_count_line(out, "  + waiting for the order", PAYMENTS_ONLY, 0, payments.waiting);
+    add_count_line(out, "  + dead: unmatched", PAYMENTS_ONLY, 0, payments.unmatched);
+    add_count_line(out, "  + dead: refused", BOTH, orders.refused, payments.refused);
+    add_count_line(out, "  + dead: conflict", BOTH, orders.conflict, payments.conflict);
+    add_count_line(out, "  + discarded", PAYMENTS_ONLY, 0, payments.discarded);
+    add_count_line(out, "  + duplicate", BOTH, orders.duplicate, payments.duplicate);
+    add_count_line(out, "  + still in the queue", BOTH, orders.queued, payments.queued);
 }
 
 // --- money ---------------------------------------------------------------------------------------
 
+// Lines without money are left out, zeros stay blank: a report of many currencies stays readable.
 static void add_money_line(struct buf *out, const char *label, struct currency currency,
                            __int128 orders, __int128 payments)
 {
+    if (orders == 0 && payments == 0) {
+        return;
+    }
     add_label(out, label);
-    add_money_right(out, orders, currency);
-    add_money_right(out, payments, currency);
+    if (orders == 0) {
+        add_right(out, TEXT(""));
+    } else {
+        add_money_right(out, orders, currency);
+    }
+    if (payments != 0) {
+        add_money_right(out, payments, currency);
+    }
     buf_add_char(out, '\n');
 }
 

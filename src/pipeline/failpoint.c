@@ -13,7 +13,7 @@
 void failpoint_reached(const char *name)
 {
     static atomic_uint_fast64_t reached;
-    const char *wanted = getenv("TILL_FAILPOINT");
+    const char *wanted = getenv("TILL_TEST_FAILPOINT");
     if (wanted == NULL) {
         return;
     }

@@ -1,5 +1,5 @@
 // Named places at which a test may end the process, as a crash would. Compiled in only with the build
-// option `failpoints`; then the environment variable TILL_FAILPOINT=name[:count] ends the process
+// option `failpoints`; then the environment variable TILL_TEST_FAILPOINT=name[:count] ends the process
 // with SIGKILL when that place is reached for the count-th time.
 #ifndef TILL_FAILPOINT_H
 #define TILL_FAILPOINT_H
