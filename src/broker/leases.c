@@ -208,6 +208,21 @@ enum err leases_fresh_run(struct leases *leases, uint64_t last_seq, size_t count
     return err;
 }
 
+uint64_t leases_reach(const struct leases *leases, size_t count)
+{
+    const struct ranges *acked = &leases->acked;
+    size_t above = acked->count; // the ranges above the window, acked before the log was opened
+    while (above > 0 && acked->items[above - 1].last >= leases->next) {
+        above--;
+    }
+    uint64_t reach = leases->next + count - 1;
+    for (; above < acked->count && acked->items[above].first <= reach; above++) {
+        const struct range *range = &acked->items[above];
+        reach += range->last - (range->first > leases->next ? range->first : leases->next) + 1;
+    }
+    return reach;
+}
+
 uint32_t leases_grant(struct leases *leases, uint64_t seq, int64_t deadline_ns)
 {
     assert(seq > leases->floor && seq <= leases->next);

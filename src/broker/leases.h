@@ -58,6 +58,8 @@ size_t leases_waiting_run(struct leases *leases, size_t count_max, uint64_t *out
 // them; fewer or none at BROKER_OUTSTANDING_MAX. ERR_NO_MEMORY.
 MUST_USE enum err leases_fresh_run(struct leases *leases, uint64_t last_seq, size_t count_max,
                                    uint64_t *out_first, size_t *out_count);
+// The highest message that handing out `count` fresh ones may reach.
+uint64_t leases_reach(const struct leases *leases, size_t count);
 // Hands out one message of a run; those of a fresh run in order. Returns its delivery attempt.
 uint32_t leases_grant(struct leases *leases, uint64_t seq, int64_t deadline_ns);
 

@@ -197,12 +197,12 @@ static void give_back(struct pull *pull, int64_t now_ns)
 static enum err note_deliveries(struct broker *broker, struct subscription *subscription,
                                 size_t count_max, struct why *why)
 {
+    count_max = count_max < BROKER_PULL_COUNT_MAX ? count_max : BROKER_PULL_COUNT_MAX;
     lock(&subscription->lock);
     uint64_t last = atomic_load(&subscription->topic->last_seq);
     uint64_t next = subscription->leases.next;
+    uint64_t wanted = leases_reach(&subscription->leases, count_max);
     unlock(&subscription->lock);
-    count_max = count_max < BROKER_PULL_COUNT_MAX ? count_max : BROKER_PULL_COUNT_MAX;
-    uint64_t wanted = next + count_max - 1;
     wanted = wanted < last ? wanted : last;
     if (next > last || wanted <= atomic_load(&subscription->delivered_seq)) {
         return ERR_OK;
