@@ -61,9 +61,6 @@ enum err cmd_run(struct command_context *context, struct why *why)
         engine_close(&engine);
         return err;
     }
-    if (!context->options->once) {
-        command_say(context, "till runs on %s; Ctrl-C finishes what is in hand and ends", dir.path);
-    }
     err = run_and_close(context, &engine, &options, why);
     if (err == ERR_OK && context->options->once) {
         err = print_report(context, &dir, why);

@@ -243,6 +243,10 @@ enum err engine_run(struct command_context *context, const struct service_option
     if (err != ERR_OK) {
         return err;
     }
+    if (!options->once) {
+        command_say(context, "ready on %s; Ctrl-C finishes what is in hand and ends",
+                    context->config->data_dir);
+    }
     struct run_progress run;
     run_progress_init(&run, context);
     watch(service, &run);
