@@ -9,9 +9,15 @@
 #include <string.h>
 
 // Amounts are summed in two halves, so that no number of rows overflows an SQLite integer.
-#define HALF                 INT64_C(1000000000)
-#define SUM_HIGH(expression) "sum((" expression ") / 1000000000)"
-#define SUM_LOW(expression)  "sum((" expression ") % 1000000000)"
+#define HALF INT64_C(1000000000)
+#define TOTAL_SUMS                                                                                 \
+    "sum(price_minor * quantity / 1000000000), sum(price_minor * quantity % 1000000000)"
+#define NET_SUMS                                                                                   \
+    "sum((paid_minor - refunded_minor - charged_back_minor) / 1000000000),"                        \
+    " sum((paid_minor - refunded_minor - charged_back_minor) % 1000000000)"
+#define AMOUNT_SUMS                                                                                \
+    "coalesce(sum(p.amount_minor / 1000000000), 0),"                                               \
+    " coalesce(sum(p.amount_minor % 1000000000), 0)"
 
 struct store_reader {
     sqlite3 *db;
@@ -220,18 +226,9 @@ static enum err read_tally_row(sqlite3_stmt *row, void *context, struct why *why
     "          AND w.version = v.version AND w.content_hash < v.content_hash))"
 
 static const char orders_sql[] =
-    "SELECT 0, currency, count(*), count(*), " SUM_HIGH("price_minor * quantity") ", " SUM_LOW(
-        "price_minor * quantity") " FROM orders GROUP BY currency"
-                                  " UNION ALL SELECT " VERSION_LOSES
-                                  " AS loses, currency, count(*), count(*), " SUM_HIGH(
-                                      "price_minor * quantity") ", " SUM_LOW("price_minor * "
-                                                                             "quantity") " FROM "
-                                                                                         "order_"
-                                                                                         "versions "
-                                                                                         "v GROUP "
-                                                                                         "BY "
-                                                                                         "loses, "
-                                                                                         "currency";
+    "SELECT 0, currency, count(*), count(*), " TOTAL_SUMS " FROM orders GROUP BY currency"
+    " UNION ALL SELECT " VERSION_LOSES " AS loses, currency, count(*), count(*), " TOTAL_SUMS
+    " FROM order_versions v GROUP BY loses, currency";
 
 static enum err read_orders_row(sqlite3_stmt *row, void *context, struct why *why)
 {
@@ -243,46 +240,44 @@ static enum err read_orders_row(sqlite3_stmt *row, void *context, struct why *wh
     return err;
 }
 
-// What has become of a payment event: 0 matched, 1 waiting, 2 dead, 3 discarded, 4 lost a conflict.
-#define WITHOUT_ORDER(identity)                                                                    \
-    "CASE WHEN EXISTS (SELECT 1 FROM orders o WHERE o.order_id = p.order_id) THEN 0"               \
-    " WHEN EXISTS (SELECT 1 FROM notes n WHERE n.order_id = p.order_id"                            \
-    "              AND n.payment_id = p.payment_id AND n.kind = 2 AND n.about = " identity         \
-    ") THEN 3"                                                                                     \
-    " WHEN EXISTS (SELECT 1 FROM notes n WHERE n.order_id = p.order_id"                            \
-    "              AND n.payment_id = p.payment_id AND n.kind = 1 AND n.about = " identity         \
-    ") THEN 2 ELSE 1 END"
-_Static_assert(NOTE_DEAD == 1 && NOTE_DISCARDED == 2, "the query above names them by number");
-
 // The identity of a row of `payments`: its event_id, or the word of its status.
-#define MAIN_IDENTITY(row)                                                                         \
-    "coalesce(" row ".event_id, CASE " row ".payment_status WHEN 0 THEN 'Pending' WHEN 1 THEN"     \
-    " 'Failed' WHEN 2 THEN 'Completed' WHEN 3 THEN 'Refunded' WHEN 4 THEN"                         \
-    " 'Chargeback' ELSE 'ChargebackReversed' END)"
+#define IDENTITY                                                                                   \
+    "coalesce(event_id, CASE payment_status WHEN 0 THEN 'Pending' WHEN 1 THEN 'Failed'"            \
+    " WHEN 2 THEN 'Completed' WHEN 3 THEN 'Refunded' WHEN 4 THEN 'Chargeback'"                     \
+    " ELSE 'ChargebackReversed' END)"
 _Static_assert(PAYMENT_STATUS_COUNT == 6 && PAYMENT_STATUS_CHARGEBACK_REVERSED == 5 &&
                    PAYMENT_STATUS_COMPLETED == 2,
                "the query above names them by number");
 
+// What has become of a payment event: 0 matched, 1 waiting, 2 dead, 3 discarded, 4 lost a conflict.
+#define FATE                                                                                       \
+    "CASE WHEN EXISTS (SELECT 1 FROM orders o WHERE o.order_id = p.order_id) THEN 0"               \
+    " WHEN EXISTS (SELECT 1 FROM notes n WHERE n.order_id = p.order_id"                            \
+    "              AND n.payment_id = p.payment_id AND n.kind = 2 AND n.about = p.identity)"       \
+    " THEN 3"                                                                                      \
+    " WHEN EXISTS (SELECT 1 FROM notes n WHERE n.order_id = p.order_id"                            \
+    "              AND n.payment_id = p.payment_id AND n.kind = 1 AND n.about = p.identity)"       \
+    " THEN 2 ELSE 1 END"
+_Static_assert(NOTE_DEAD == 1 && NOTE_DISCARDED == 2, "the query above names them by number");
+
 #define EVENT_LOSES                                                                                \
     "EXISTS (SELECT 1 FROM payments m WHERE m.order_id = p.order_id"                               \
     "        AND m.payment_id = p.payment_id AND m.content_hash < p.content_hash"                  \
-    "        AND " MAIN_IDENTITY(                                                                  \
-        "m") " = p.identity) OR"                                                                   \
-             " EXISTS (SELECT 1 FROM payment_events e WHERE e.order_id = p.order_id"               \
-             "         AND e.payment_id = p.payment_id AND e.identity = p.identity"                \
-             "         AND e.content_hash < p.content_hash)"
+    "        AND " IDENTITY " = p.identity) OR"                                                    \
+    " EXISTS (SELECT 1 FROM payment_events e WHERE e.order_id = p.order_id"                        \
+    "         AND e.payment_id = p.payment_id AND e.identity = p.identity"                         \
+    "         AND e.content_hash < p.content_hash)"
 
 #define AMOUNTS                                                                                    \
     "CASE WHEN p.amount_minor IS NULL THEN '' ELSE p.currency END AS code, count(*),"              \
-    " count(p.amount_minor), coalesce(" SUM_HIGH(                                                  \
-        "p.amount_minor") ", 0),"                                                                  \
-                          " coalesce(" SUM_LOW("p.amount_minor") ", 0), min(p.published_us)"
+    " count(p.amount_minor), " AMOUNT_SUMS ", min(p.published_us)"
 
-static const char payments_sql[] = "SELECT " WITHOUT_ORDER(MAIN_IDENTITY(
-    "p")) " AS class, " AMOUNTS " FROM payments p GROUP BY class, code"
-          " UNION ALL SELECT CASE WHEN " EVENT_LOSES
-          " THEN 4 ELSE " WITHOUT_ORDER("p.identity") " END AS class, " AMOUNTS
-                                                      " FROM payment_events p GROUP BY class, code";
+static const char payments_sql[] =
+    "SELECT " FATE " AS class, " AMOUNTS " FROM (SELECT *, " IDENTITY
+    " AS identity FROM payments) p"
+    " GROUP BY class, code"
+    " UNION ALL SELECT CASE WHEN " EVENT_LOSES " THEN 4 ELSE " FATE " END AS class, " AMOUNTS
+    " FROM payment_events p GROUP BY class, code";
 
 static enum err read_payments_row(sqlite3_stmt *row, void *context, struct why *why)
 {
@@ -305,93 +300,9 @@ struct settled_scan {
     struct arena *arena;
 };
 
-static const char settled_sql[] = "SELECT settlement, currency, count(*), " SUM_HIGH(
-    "price_minor "
-    "* quantity") ", " SUM_LOW("pric"
-                               "e_"
-                               "mino"
-                               "r * "
-                               "quan"
-                               "tit"
-                               "y") ", " SUM_HIGH("paid_minor - refunded_minor - "
-                                                  "charged_back_minor") ", " SUM_LOW("paid_"
-                                                                                     "minor - "
-                                                                                     "refunded_"
-                                                                                     "minor - "
-                                                                                     "charged_"
-                                                                                     "back_"
-                                                                                     "minor") " "
-                                                                                              "F"
-                                                                                              "R"
-                                                                                              "O"
-                                                                                              "M"
-                                                                                              " "
-                                                                                              "o"
-                                                                                              "r"
-                                                                                              "d"
-                                                                                              "e"
-                                                                                              "r"
-                                                                                              "s"
-                                                                                              " "
-                                                                                              "G"
-                                                                                              "R"
-                                                                                              "O"
-                                                                                              "U"
-                                                                                              "P"
-                                                                                              " "
-                                                                                              "B"
-                                                                                              "Y"
-                                                                                              " "
-                                                                                              "s"
-                                                                                              "e"
-                                                                                              "t"
-                                                                                              "t"
-                                                                                              "l"
-                                                                                              "e"
-                                                                                              "m"
-                                                                                              "e"
-                                                                                              "n"
-                                                                                              "t"
-                                                                                              ","
-                                                                                              " "
-                                                                                              "c"
-                                                                                              "u"
-                                                                                              "r"
-                                                                                              "r"
-                                                                                              "e"
-                                                                                              "n"
-                                                                                              "c"
-                                                                                              "y"
-                                                                                              " "
-                                                                                              "O"
-                                                                                              "R"
-                                                                                              "D"
-                                                                                              "E"
-                                                                                              "R"
-                                                                                              " "
-                                                                                              "B"
-                                                                                              "Y"
-                                                                                              " "
-                                                                                              "s"
-                                                                                              "e"
-                                                                                              "t"
-                                                                                              "t"
-                                                                                              "l"
-                                                                                              "e"
-                                                                                              "m"
-                                                                                              "e"
-                                                                                              "n"
-                                                                                              "t"
-                                                                                              ","
-                                                                                              " "
-                                                                                              "c"
-                                                                                              "u"
-                                                                                              "r"
-                                                                                              "r"
-                                                                                              "e"
-                                                                                              "n"
-                                                                                              "c"
-                                                                                              "y";
+static const char settled_sql[] =
+    "SELECT settlement, currency, count(*), " TOTAL_SUMS ", " NET_SUMS " FROM orders"
+    " GROUP BY settlement, currency ORDER BY settlement, currency";
 
 static enum err read_settled_row(sqlite3_stmt *row, void *context, struct why *why)
 {
