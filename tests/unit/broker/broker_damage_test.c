@@ -14,6 +14,7 @@
 #include <unistd.h>
 // cmocka needs the five before it
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #define NOBODY 65534
 
@@ -216,6 +217,26 @@ static void state_that_contradicts_the_messages_is_refused(void **state)
     assert_int_equal(rig_pull(rig, 20), 10);
 }
 
+static void refused_file_keeps_its_write_ahead_log_too(void **state)
+{
+    struct rig *rig = *state;
+    char wal[128];
+    (void)snprintf(wal, sizeof(wal), "%s-wal", rig->path);
+    rig_publish_many(rig, "a", 10);
+    rig_close(rig);
+    sqlite3 *connection = NULL;
+    assert_int_equal(sqlite3_open(rig->path, &connection), SQLITE_OK);
+    assert_int_equal(sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_exec(connection, "UPDATE topics SET last_seq=9", NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_close(connection), SQLITE_OK);
+    struct image before = read_file(wal);
+    assert_true(before.size > 0);
+    assert_refused(rig, ERR_CORRUPT, "nothing was changed");
+    assert_unchanged(wal, &before);
+}
+
 static void attributes_that_are_damaged_are_reported(void **state)
 {
     struct rig *rig = *state;
@@ -372,6 +393,7 @@ int main(void)
         CLAIM(damage_found_by_a_pull_stops_every_later_call),
         CLAIM(message_deleted_by_other_hands_is_missed),
         CLAIM(state_that_contradicts_the_messages_is_refused),
+        CLAIM(refused_file_keeps_its_write_ahead_log_too),
         CLAIM(attributes_that_are_damaged_are_reported),
         CLAIM(other_schema_version_is_refused_and_kept),
         CLAIM(database_of_another_program_is_refused_and_kept),

@@ -143,6 +143,56 @@ static void consumers_go_on_while_the_disk_is_full(void **state)
     assert_int_equal(rig_pull(rig, 1), 0);
 }
 
+static void ack_whose_commit_found_the_disk_full_is_written_later(void **state)
+{
+    struct rig *rig = *state;
+    rig_publish(rig, "a");
+    assert_int_equal(rig_pull(rig, 1), 1);
+    rig_ack(rig);
+    fault_vfs_arm(&(struct fault_vfs_plan){.size_max = 1});
+    assert_int_equal(rig_try_publish_many(rig, "b", 3000), ERR_FULL);
+    fault_vfs_disarm();
+    assert_int_equal(broker_flush(rig->broker, NULL), ERR_OK);
+    rig_crash(rig);
+    rig_open(rig);
+    assert_int_equal(rig_pull(rig, 1), 0);
+}
+
+// A sync that failed may have dropped what it should have written, and the next one may succeed for all
+// that; so the broker must not go on as if nothing had happened.
+static void failed_checkpoint_stops_the_broker(void **state)
+{
+    struct rig *rig = *state;
+    fault_vfs_arm(&(struct fault_vfs_plan){
+        .calls = FAULT_VFS_MASK(FAULT_VFS_SYNC), .nth = 1, .suffix = "topics.db"});
+    uint64_t published = 0;
+    enum err err = ERR_OK;
+    while ((err = rig_try_publish_many(rig, "some bytes of a message ", 10000)) == ERR_OK) {
+        published += 10000;
+        assert_in_range(published, 1, 1000000);
+    }
+    fault_vfs_disarm();
+    assert_int_equal(err, ERR_IO);
+    assert_true(fault_vfs_hit());
+    rig_reopen(rig);
+    assert_int_equal(rig_backlog(rig).published, published);
+}
+
+static void stopped_broker_leaves_the_file_alone_when_closed(void **state)
+{
+    struct rig *rig = *state;
+    rig_publish(rig, "a");
+    fault_vfs_arm(&(struct fault_vfs_plan){
+        .calls = FAULT_VFS_MASK(FAULT_VFS_SYNC), .nth = 1, .suffix = "-wal"});
+    assert_int_equal(rig_try_publish_many(rig, "b", 1), ERR_IO);
+    fault_vfs_arm(&(struct fault_vfs_plan){.suffix = "topics.db"});
+    rig_close(rig);
+    assert_int_equal(fault_vfs_count(FAULT_VFS_WRITE), 0);
+    fault_vfs_disarm();
+    rig_open(rig);
+    assert_in_range(rig_pull(rig, 10), 1, 2);
+}
+
 static void every_publish_is_synced_before_it_is_acknowledged(void **state)
 {
     struct rig *rig = *state;
@@ -168,6 +218,9 @@ int main(void)
         cmocka_unit_test(disk_that_fills_up_loses_nothing_acknowledged),
         CLAIM(broker_publishes_again_once_the_disk_has_room),
         CLAIM(consumers_go_on_while_the_disk_is_full),
+        CLAIM(ack_whose_commit_found_the_disk_full_is_written_later),
+        CLAIM(failed_checkpoint_stops_the_broker),
+        CLAIM(stopped_broker_leaves_the_file_alone_when_closed),
         CLAIM(every_publish_is_synced_before_it_is_acknowledged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
