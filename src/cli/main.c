@@ -3,6 +3,9 @@
 #include "command.h"
 #include "signals.h"
 
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #define ARENA_SIZE ((size_t)8 << 20) // untouched pages cost nothing
@@ -127,8 +130,21 @@ static enum err work(struct program *program, int argc, char **argv)
     return code == ERR_OK ? finish : code;
 }
 
+// A standard stream that was closed would give its number to the next file opened here, which then got
+// what is meant for people. Its place is taken instead, in the mode that makes every use of it fail.
+static void fill_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) {
+            int taken = open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+            assert(taken == fd || taken < 0); // the lowest free one
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
+    fill_standard_streams();
     static struct program program; // large, and needed until the end
     output_init(&program.out, STDOUT_FILENO);
     output_init(&program.messages, STDERR_FILENO);
