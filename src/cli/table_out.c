@@ -137,8 +137,21 @@ static void write_padded(struct table_out *table, size_t column, struct text tex
     }
 }
 
+// U+200E, U+200F, U+202A to U+202E and U+2066 to U+2069 turn the direction of the text around them.
+static bool is_direction_mark(const char *data, size_t size)
+{
+    const unsigned char *bytes = (const unsigned char *)data;
+    if (size != 3 || bytes[0] != 0xe2) {
+        return false;
+    }
+    return bytes[1] == 0x80
+               ? (bytes[2] >= 0x8e && bytes[2] <= 0x8f) || (bytes[2] >= 0xaa && bytes[2] <= 0xae)
+               : bytes[1] == 0x81 && bytes[2] >= 0xa6 && bytes[2] <= 0xa9;
+}
+
 // Adds a character's bytes, or \xNN for each byte that a terminal might obey or misread: C0 and C1
-// control characters, DEL, and what is not UTF-8. Returns the number of bytes used up.
+// control characters, DEL, marks of text direction, and what is not UTF-8. Returns the number of bytes
+// used up.
 static size_t add_visible_character(struct text rest, struct buf *out)
 {
     size_t size = 1;
@@ -147,7 +160,8 @@ static size_t add_visible_character(struct text rest, struct buf *out)
     }
     unsigned char first = (unsigned char)rest.data[0];
     bool control = first < 0x20 || first == 0x7f ||
-                   (first == 0xc2 && size > 1 && (unsigned char)rest.data[1] < 0xa0);
+                   (first == 0xc2 && size > 1 && (unsigned char)rest.data[1] < 0xa0) ||
+                   is_direction_mark(rest.data, size);
     size_t valid = text_utf8_valid_prefix((struct text){rest.data, size});
     if (!control && valid > 0) {
         buf_add(out, rest.data, valid);
@@ -159,16 +173,12 @@ static size_t add_visible_character(struct text rest, struct buf *out)
     return size;
 }
 
-static void add_visible(struct text cell, struct buf *out)
+void table_add_visible(struct buf *out, struct text text)
 {
-    if (cell.data == NULL) {
-        buf_add_char(out, '-');
-        return;
-    }
-    while (cell.size > 0) {
-        size_t used = add_visible_character(cell, out);
-        cell.data += used;
-        cell.size -= used;
+    while (text.size > 0) {
+        size_t used = add_visible_character(text, out);
+        text.data += used;
+        text.size -= used;
     }
 }
 
@@ -206,7 +216,7 @@ static void encode_row(struct table_out *table, const struct text *cells)
         size_t size_at = buf_view(&table->scratch).size;
         uint32_t size = 0;
         buf_add(&table->scratch, &size, sizeof size);
-        add_visible(cells[i], &table->scratch);
+        table_add_visible(&table->scratch, cells[i].data != NULL ? cells[i] : TEXT("-"));
         if (buf_overflowed(&table->scratch)) {
             return;
         }

@@ -2,8 +2,9 @@
 // only the table holds back its first rows, to find the widths of its columns.
 //
 // Numbers are exact text and pass through untouched. Text can't do harm where it lands: control
-// characters are escaped in a table (terminal), and a CSV text that a spreadsheet would take for a
-// formula (it begins with = + - @ tab or CR) gets an apostrophe in front. One thread at a time.
+// characters and marks of text direction are escaped in a table (terminal), and a CSV text that a
+// spreadsheet would take for a formula (it begins with = + - @ tab or CR) gets an apostrophe in front.
+// One thread at a time.
 #ifndef TILL_TABLE_OUT_H
 #define TILL_TABLE_OUT_H
 
@@ -49,5 +50,8 @@ bool table_out_row(struct table_out *table, const struct text *cells);
 // Writes what is still due (held rows, the closing bracket) and releases. Failures are sticky in the
 // output: ask output_finish().
 void table_out_end(struct table_out *table);
+
+// Adds text so that a terminal shows it and obeys none of it, as the cells of a table are.
+void table_add_visible(struct buf *out, struct text text);
 
 #endif

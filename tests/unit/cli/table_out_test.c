@@ -139,6 +139,9 @@ static void a_terminal_gets_no_control_characters(void **state)
         {TEXT("\x7f"), "\\x7f"},
         {TEXT("\xc2\x9b"), "\\xc2\\x9b"},
         {TEXT("\xc2\xa0"), "\xc2\xa0"},
+        {TEXT("\xe2\x80\xae"), "\\xe2\\x80\\xae"}, // right to left from here on
+        {TEXT("\xe2\x81\xa6"), "\\xe2\\x81\\xa6"},
+        {TEXT("\xe2\x80\x90"), "\xe2\x80\x90"}, // a hyphen
         {TEXT("\xff"), "\\xff"},
         {TEXT("\xe2\x82"), "\\xe2\\x82"},
         {TEXT("\xf0\x9f\x92\xb0"), "\xf0\x9f\x92\xb0"},
