@@ -12,6 +12,9 @@ static enum err open_reader(struct command_context *context, struct store_reader
 {
     struct data_dir dir;
     enum err err = data_dir_view(context->config->data_dir, &dir, why);
+    if (err == ERR_OK) {
+        err = data_dir_check_facts(&dir, why);
+    }
     return err == ERR_OK ? store_reader_open_sqlite(dir.facts_path, out_reader, why) : err;
 }
 
@@ -229,7 +232,7 @@ static void add_field(struct buf *out, const char *label, struct text value)
 {
     if (value.size > 0) {
         buf_add_fmt(out, "%-16s ", label);
-        buf_add_escaped(out, value, MESSAGE_SIZE_MAX);
+        table_add_visible(out, value);
         buf_add_char(out, '\n');
     }
 }

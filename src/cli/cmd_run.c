@@ -92,5 +92,8 @@ enum err cmd_report(struct command_context *context, struct why *why)
 {
     struct data_dir dir;
     enum err err = data_dir_view(context->config->data_dir, &dir, why);
+    if (err == ERR_OK) {
+        err = data_dir_check_facts(&dir, why);
+    }
     return err == ERR_OK ? print_report(context, &dir, why) : err;
 }

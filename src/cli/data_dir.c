@@ -272,6 +272,17 @@ enum err data_dir_view(const char *path, struct data_dir *out_dir, struct why *w
     return code;
 }
 
+enum err data_dir_check_facts(const struct data_dir *dir, struct why *why)
+{
+    if (access(dir->facts_path, F_OK) == 0 || errno != ENOENT) {
+        return ERR_OK;
+    }
+    return why_set(
+        why, ERR_NOT_FOUND,
+        "data directory %.200s holds no facts.db yet; till run and till consume create it",
+        dir->path);
+}
+
 void data_dir_close(struct data_dir *dir)
 {
     if (dir == NULL) {

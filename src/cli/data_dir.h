@@ -30,6 +30,9 @@ MUST_USE enum err data_dir_own(const char *path, const char *owner, struct data_
 // ERR_PERMISSION.
 MUST_USE enum err data_dir_view(const char *path, struct data_dir *out_dir, struct why *why);
 
+// Whether there are facts to read in a directory that is viewed. ERR_NOT_FOUND.
+MUST_USE enum err data_dir_check_facts(const struct data_dir *dir, struct why *why);
+
 // Gives up the lock. Accepts a zeroed, closed or only viewed one.
 void data_dir_close(struct data_dir *dir);
 
