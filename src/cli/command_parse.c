@@ -320,7 +320,7 @@ static enum err check_arguments(struct parse *parse)
     buf_init_fixed(&name, memory, sizeof memory);
     command_add_name(line->command, &name);
     if (line->argument_count < positional->count_min) {
-        return why_set(parse->why, ERR_USAGE, "till %.*s needs %s; see till %.*s --help",
+        return why_set(parse->why, ERR_USAGE, "%.*s needs %s; see till %.*s --help",
                        TEXT_PRINT(buf_view(&name)), positional->metavar,
                        TEXT_PRINT(buf_view(&name)));
     }

@@ -69,7 +69,8 @@ extern const char *const settlement_names[]; // by enum settlement, then NULL
 #define LIST_OPTION_TABLE(X)                                                                       \
     X(orders, "orders", "FILE", "take orders from FILE, one JSON message a line; - is stdin")      \
     X(payments, "payments", "FILE", "take payments from FILE in the same way")                     \
-    X(from, "from", "FILE", "take messages from FILE, told apart by their keys")                   \
+    X(from, "from", "FILE",                                                                        \
+      "take messages from FILE; till run tells orders and payments apart by their keys")           \
     X(set, "set", "KEY=VALUE", "set a configuration key, such as match.grace=15m")
 
 // Flags that set a configuration key. X(key's field, flag, value, help)

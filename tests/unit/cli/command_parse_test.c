@@ -128,11 +128,11 @@ static void wrong_use_is_one_exact_line(void **state)
          "flag --set lane.batch_messages: expected a whole number from 1 to 10000, got \"10001\""},
         {{"run", "extra"}, "unexpected argument \"extra\"; see till run --help"},
         {{"run", "--once", "false"}, "unexpected argument \"false\"; see till run --help"},
-        {{"produce"}, "till produce needs orders|payments; see till produce --help"},
+        {{"produce"}, "produce needs orders|payments; see till produce --help"},
         {{"produce", "order"}, "orders|payments: expected orders or payments, got \"order\""},
         {{"produce", "orders", "payments"},
          "unexpected argument \"payments\"; see till produce --help"},
-        {{"dlq", "show"}, "till dlq show needs ID; see till dlq show --help"},
+        {{"dlq", "show"}, "dlq show needs ID; see till dlq show --help"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct attempt attempt;
