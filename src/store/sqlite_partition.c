@@ -3,6 +3,7 @@
 //
 // Nothing is written before the projection is known: the transaction makes insert, read and project
 // one step, so a new event is written once, in the place and with the figures that the fold gives it.
+#include "money.h"
 #include "sqlite_store.h"
 
 #include <assert.h>
@@ -109,7 +110,8 @@ static enum err read_order_content(struct collector *c, sqlite3_stmt *row, int64
     order->creation_date = sqlite_column_copy(row, 10, c->arena);
     event->published_us = sqlite3_column_int64(row, 11);
     good = good && event->version_rank > 0 && status >= 0 && status < ORDER_STATUS_COUNT &&
-           order->quantity > 0 && order->quantity <= ORDER_QUANTITY_MAX && order->price_minor >= 0;
+           order->quantity > 0 && order->quantity <= ORDER_QUANTITY_MAX &&
+           order->price_minor >= 0 && order->price_minor <= MONEY_PRICE_MINOR_MAX;
     if (!good) {
         return damaged(c, table, order_id);
     }
@@ -141,7 +143,10 @@ static enum err read_payment_content(struct collector *c, sqlite3_stmt *row, int
     event->published_us = sqlite3_column_int64(row, 9);
     payment->payment_id = event->entity_id = sqlite3_column_int64(row, 10);
     payment->order_id = order_id;
-    if (!good || status < 0 || status >= PAYMENT_STATUS_COUNT) {
+    good = good && status >= 0 && status < PAYMENT_STATUS_COUNT &&
+           (!payment->amount_given ||
+            (payment->amount_minor > 0 && payment->amount_minor <= MONEY_PRICE_MINOR_MAX));
+    if (!good) {
         return damaged(c, table, order_id);
     }
     payment->status = (enum payment_status)status;

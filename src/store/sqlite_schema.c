@@ -364,13 +364,18 @@ enum err sqlite_schema_check(sqlite3 *db, struct why *why)
 
 enum err sqlite_schema_ensure(sqlite3 *db, struct why *why)
 {
+    int64_t application_id = 0;
     int64_t tables = 0;
-    enum err err = sqlite_read_i64(db, "SELECT count(*) FROM sqlite_schema;", &tables, why);
-    if (err == ERR_OK && tables == 0) {
-        err = create_all(db, why);
-    }
+    enum err err = sqlite_read_i64(db, "PRAGMA application_id;", &application_id, why);
     if (err == ERR_OK) {
+        err = sqlite_read_i64(db, "SELECT count(*) FROM sqlite_schema;", &tables, why);
+    }
+    bool empty = tables == 0 && application_id == 0;
+    if (err == ERR_OK && !empty) {
         err = sqlite_schema_check(db, why);
     }
-    return err;
+    if (err == ERR_OK) {
+        err = sqlite_start_writing(db, why);
+    }
+    return err == ERR_OK && empty ? create_all(db, why) : err;
 }

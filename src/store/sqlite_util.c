@@ -3,6 +3,7 @@
 #include "sqlite_util.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
 
 // Commits of a busy lane append about 1 MB each; a checkpoint every 16 MB of log keeps the share of
@@ -75,7 +76,11 @@ static enum err open_with(const char *path, int flags, const char *pragmas, sqli
     if (db == NULL) {
         return why_set(why, ERR_NO_MEMORY, "%s: cannot open: out of memory", path);
     }
-    enum err err = code == SQLITE_OK ? ERR_OK : sqlite_fail(db, why, "cannot open");
+    enum err err = ERR_OK;
+    if (code != SQLITE_OK) { // the connection doesn't know its file yet
+        err = sqlite3_system_errno(db) == ENOENT ? ERR_NOT_FOUND : sqlite_err_of(code);
+        (void)why_set(why, err, "%s: cannot open: %s (code %d)", path, sqlite3_errmsg(db), code);
+    }
     if (err == ERR_OK) {
         (void)sqlite3_busy_timeout(db, 5000); // fails only for a NULL handle
         err = sqlite_run(db, pragmas, why);
@@ -91,11 +96,17 @@ static enum err open_with(const char *path, int flags, const char *pragmas, sqli
 enum err sqlite_open_writer(const char *path, sqlite3 **out_db, struct why *why)
 {
     return open_with(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
-                     "PRAGMA mmap_size=0; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                     "PRAGMA wal_autocheckpoint=" WAL_CHECKPOINT_PAGES ";"
-                     "PRAGMA journal_size_limit=" WAL_SIZE_LIMIT ";"
-                     "PRAGMA cache_size=-32768; PRAGMA temp_store=MEMORY;",
+                     "PRAGMA mmap_size=0; PRAGMA cache_size=-32768; PRAGMA temp_store=MEMORY;",
                      out_db, why);
+}
+
+enum err sqlite_start_writing(sqlite3 *db, struct why *why)
+{
+    return sqlite_run(db,
+                      "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                      "PRAGMA wal_autocheckpoint=" WAL_CHECKPOINT_PAGES ";"
+                      "PRAGMA journal_size_limit=" WAL_SIZE_LIMIT ";",
+                      why);
 }
 
 enum err sqlite_open_reader(const char *path, sqlite3 **out_db, struct why *why)

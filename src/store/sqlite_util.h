@@ -18,7 +18,9 @@ enum err sqlite_err_of(int code);
 // Same, with the connection's message and what was being done put into `why`.
 enum err sqlite_fail(sqlite3 *db, struct why *why, const char *doing);
 
+// Changes nothing in a file that is there; sqlite_start_writing may, so look first whose file it is.
 MUST_USE enum err sqlite_open_writer(const char *path, sqlite3 **out_db, struct why *why);
+MUST_USE enum err sqlite_start_writing(sqlite3 *db, struct why *why);
 MUST_USE enum err sqlite_open_reader(const char *path, sqlite3 **out_db, struct why *why);
 MUST_USE enum err sqlite_run(sqlite3 *db, const char *sql, struct why *why);
 MUST_USE enum err sqlite_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out_statement,
