@@ -3,6 +3,7 @@
 // on this file format has to do at least; the pipeline's rate over this one is what messages, leases,
 // decoding, folding and the ledger leave of it.
 #include "bench_rig.h"
+#include "signals.h"
 #include "store_sqlite.h"
 
 #include <sqlite3.h>
@@ -227,7 +228,9 @@ enum err bench_run_raw(const struct bench_dir *dir, const struct generator_optio
         }
         step(&raw, raw.statements[RAW_COMMIT]);
         first = end;
-        if (raw.failed) {
+        if (signals_drain_requested()) {
+            err = why_set(why, ERR_CLOSED, "interrupted: no figures");
+        } else if (raw.failed) {
             err = why_set(why, ERR_IO, "the raw loop failed: %s", sqlite3_errmsg(raw.facts));
         }
     }

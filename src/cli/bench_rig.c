@@ -2,6 +2,7 @@
 #include "bench_rig.h"
 
 #include "bus_embedded.h"
+#include "signals.h"
 #include "store_sqlite.h"
 
 #include <errno.h>
@@ -106,12 +107,16 @@ static enum err run_service(const struct service_options *options, struct bench_
     if (err != ERR_OK) {
         return err;
     }
-    while (!service_ended(service)) {
-        (void)poll(NULL, 0, 2);
+    while (!service_ended(service) && !signals_drain_requested()) {
+        struct pollfd drain = {.fd = signals_drain_fd(), .events = POLLIN};
+        (void)poll(&drain, 1, 2);
     }
     struct service_figures figures;
     err = service_finish(&service, 60 * US_PER_SECOND, &figures, why);
     bench_cost_stop(out_cost);
+    if (err == ERR_OK && signals_drain_requested()) {
+        err = why_set(why, ERR_CLOSED, "interrupted: no figures");
+    }
     return err;
 }
 

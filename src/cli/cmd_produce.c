@@ -1,5 +1,6 @@
-// till produce: messages from files to a topic, into the data directory itself.
+// till produce: messages from files to a topic, into the data directory itself or through its owner.
 #include "engine.h"
+#include "ingest_client.h"
 #include "publisher.h"
 #include "signals.h"
 
@@ -22,6 +23,7 @@ static enum err publish_source(struct command_context *context, struct engine *e
         .bus = engine->bus,
         .source = source,
         .clock = context->clock,
+        .log = context->log,
         .rate_per_second = (uint64_t)context->options->rate,
         .stop = &stop,
     };
@@ -44,18 +46,113 @@ static enum err publish_all(struct command_context *context, struct engine *engi
                             struct why *why)
 {
     enum err err = ERR_OK;
-    *out_published = 0;
     for (size_t i = 0; err == ERR_OK && i < options->source_count; i++) {
         err = publish_source(context, engine, options->sources[i], out_published, why);
     }
     return err;
 }
 
+// --- through the owner ----------------------------------------------------------------------------
+
+#define FLUSH_US (30 * US_PER_SECOND)
+
+// Waits until the source may have more, the next message is due, or a drain is asked for.
+static void wait_a_little(struct source *source, bool for_source)
+{
+    struct pollfd fds[2] = {{.fd = signals_drain_fd(), .events = POLLIN},
+                            {.fd = for_source ? source->poll_fd(source) : -1, .events = POLLIN}};
+    (void)poll(fds, 2, fds[1].fd >= 0 ? 100 : 1); // early or late, the loop looks again
+}
+
+// Whether the set rate allows one more message than `sent` by now.
+static bool is_due(struct command_context *context, int64_t start_ns, uint64_t sent)
+{
+    int64_t rate = context->options->rate;
+    int64_t elapsed_ns = clock_mono_ns(&context->clock) - start_ns;
+    return rate == 0 || (__int128)elapsed_ns * rate / NS_PER_SECOND > (__int128)sent;
+}
+
+static enum err send_source(struct command_context *context, struct ingest_client *client,
+                            struct source *source, struct why *why)
+{
+    int64_t start_ns = clock_mono_ns(&context->clock);
+    uint64_t sent = 0;
+    uint64_t durable = 0;
+    enum err err = ERR_OK;
+    while (err == ERR_OK && !signals_drain_requested()) {
+        struct source_message message;
+        if (!is_due(context, start_ns, sent)) {
+            wait_a_little(source, false);
+            continue;
+        }
+        switch (source->next(source, &message, why)) {
+        case SOURCE_READY:
+            err = ingest_client_send(client, message.topic, message.body, why);
+            sent++;
+            break;
+        case SOURCE_WAIT:
+            err = ingest_client_flush(client, 0, &durable, why);
+            err = err == ERR_TIMEOUT ? ERR_OK : err;
+            wait_a_little(source, true);
+            break;
+        case SOURCE_END:
+            return ERR_OK;
+        case SOURCE_FAILED:
+            return why->code;
+        }
+    }
+    return err == ERR_BUSY && signals_drain_requested() ? ERR_OK : err;
+}
+
+static enum err send_all(struct command_context *context, const struct service_options *options,
+                         uint64_t *out_published, struct why *why)
+{
+    struct ingest_client *client = NULL;
+    enum err err = ingest_client_connect(context->config->data_dir, &client, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    ingest_client_interrupt_on(client, signals_drain_fd());
+    for (size_t i = 0; err == ERR_OK && i < options->source_count; i++) {
+        err = send_source(context, client, options->sources[i], why);
+    }
+    if (err == ERR_OK) {
+        err = ingest_client_flush(client, FLUSH_US, out_published, why);
+    }
+    *out_published = ingest_client_durable(client);
+    ingest_client_close(&client);
+    return err;
+}
+
+// --- the command ------------------------------------------------------------------------------------
+
+// Into the directory itself when it is free, else through the process that owns it.
+static enum err publish(struct command_context *context, const struct service_options *options,
+                        uint64_t *out_published, struct why *why)
+{
+    struct engine engine = {.dir = {.lock_fd = -1}};
+    struct why owner_why = {0};
+    enum err err = engine_open(context, "till produce", false, &engine, why);
+    if (err == ERR_OK) {
+        err = publish_all(context, &engine, options, out_published, why);
+        engine_close(&engine);
+        return err;
+    }
+    if (err != ERR_LOCKED) {
+        return err;
+    }
+    enum err sent = send_all(context, options, out_published, &owner_why);
+    bool nobody_listens = sent == ERR_UNAVAILABLE && *out_published == 0;
+    if (nobody_listens) {
+        return err; // who owns it, which is more to the point
+    }
+    return sent == ERR_OK ? ERR_OK : why_set(why, sent, "%s", owner_why.text);
+}
+
 enum err cmd_produce(struct command_context *context, struct why *why)
 {
     enum line_topic topic = context->line->choice == 0 ? LINE_ORDERS : LINE_PAYMENTS;
     struct service_options options = {0};
-    struct engine engine = {.dir = {.lock_fd = -1}};
     uint64_t published = 0;
     if (context->options->from.count == 0) {
         return why_set(why, ERR_USAGE, "produce: name a file with --from (- is standard input)");
@@ -64,12 +161,8 @@ enum err cmd_produce(struct command_context *context, struct why *why)
     if (err != ERR_OK) {
         return err;
     }
-    err = engine_open(context, "till produce", false, &engine, why);
-    if (err == ERR_OK) {
-        err = publish_all(context, &engine, &options, &published, why);
-        command_say(context, "%llu messages published", (unsigned long long)published);
-    }
+    err = publish(context, &options, &published, why);
+    command_say(context, "%llu messages published", (unsigned long long)published);
     engine_close_sources(&options);
-    engine_close(&engine);
     return err;
 }

@@ -57,7 +57,11 @@ enum err cmd_run(struct command_context *context, struct why *why)
     struct data_dir dir = engine.dir; // paths only; the lock goes with the engine
     engine_service_options(context, &engine, &options);
     err = engine_open_sources(context, LINE_GUESS, &options, why);
+    if (err == ERR_OK && !context->options->once) {
+        err = engine_listen(context, &engine, why);
+    }
     if (err != ERR_OK) {
+        engine_close_sources(&options);
         engine_close(&engine);
         return err;
     }

@@ -53,8 +53,18 @@ enum err engine_open(struct command_context *context, const char *owner, bool wi
     return ERR_OK;
 }
 
+enum err engine_listen(struct command_context *context, struct engine *engine, struct why *why)
+{
+    struct ingest_options options = {.bus = engine->bus,
+                                     .directory = engine->dir.path,
+                                     .clock = context->clock,
+                                     .log = context->log};
+    return ingest_start(&options, &engine->ingest, why);
+}
+
 void engine_close(struct engine *engine)
 {
+    ingest_stop(&engine->ingest);
     store_close(&engine->store);
     bus_close(&engine->bus);
     data_dir_close(&engine->dir);

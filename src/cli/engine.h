@@ -6,6 +6,7 @@
 #include "bus.h"
 #include "command.h"
 #include "data_dir.h"
+#include "ingest.h"
 #include "line_source.h"
 #include "report.h"
 #include "service.h"
@@ -14,7 +15,8 @@
 struct engine {
     struct data_dir dir;
     struct bus *bus;
-    struct store *store; // NULL when the command only publishes
+    struct store *store;   // NULL when the command only publishes
+    struct ingest *ingest; // NULL unless engine_listen was called
 };
 
 // Owns the directory in the name of `owner` ("till run") and opens topics.db, and facts.db when
@@ -22,6 +24,10 @@ struct engine {
 MUST_USE enum err engine_open(struct command_context *context, const char *owner, bool with_store,
                               struct engine *out_engine, struct why *why);
 void engine_close(struct engine *engine); // accepts a zeroed or half-opened one
+
+// Takes messages of other processes from now on, until the engine is closed.
+MUST_USE enum err engine_listen(struct command_context *context, struct engine *engine,
+                                struct why *why);
 
 // The rules and limits that the configuration says.
 void engine_service_options(const struct command_context *context, const struct engine *engine,
