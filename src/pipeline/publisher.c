@@ -9,6 +9,7 @@
 #define BACKOFF_FIRST_MS 5
 #define BACKOFF_LAST_MS  500
 #define POLL_MS          100
+#define TELL_AGAIN_NS    (10 * NS_PER_SECOND)
 
 struct gathering {
     struct arena arena;
@@ -81,16 +82,32 @@ static void gather(struct publisher *publisher, struct gathering *gathering, siz
     }
 }
 
+// Says that publishing stands still, at first and then every 10 s. *told_ns is when; 0: not yet.
+static void tell_stall(struct publisher *publisher, int64_t *told_ns, const struct why *why)
+{
+    int64_t now_ns = clock_mono_ns(&publisher->clock);
+    if (*told_ns == 0 || now_ns - *told_ns >= TELL_AGAIN_NS) {
+        *told_ns = now_ns;
+        log_warn(publisher->log, "publisher", "cannot publish, will try again",
+                 LOG_STR("error", err_name(why->code)), LOG_STR("detail", why->text));
+    }
+}
+
 // Publishes until it is durable; a RETRY error is retried with back-off for as long as nobody stops.
 static enum err publish(struct publisher *publisher, enum bus_topic topic,
                         const struct bus_outgoing *outgoing, size_t count)
 {
     int backoff_ms = BACKOFF_FIRST_MS;
+    int64_t told_ns = 0;
     while (count > 0 && !stopped(publisher)) {
         struct why why = {0};
         enum err err = bus_publish(publisher->bus, topic, outgoing, count, &why);
         if (err == ERR_OK) {
             atomic_fetch_add(&publisher->published, count);
+            if (told_ns != 0) {
+                log_info(publisher->log, "publisher", "publishing again",
+                         LOG_INT("messages", count));
+            }
             return ERR_OK;
         }
         if (err_class_of(err) != ERR_CLASS_RETRY) {
@@ -98,6 +115,7 @@ static enum err publish(struct publisher *publisher, enum bus_topic topic,
             return err;
         }
         atomic_fetch_add(&publisher->retries, 1);
+        tell_stall(publisher, &told_ns, &why);
         pause_ms(backoff_ms);
         backoff_ms = backoff_ms * 2 < BACKOFF_LAST_MS ? backoff_ms * 2 : BACKOFF_LAST_MS;
     }

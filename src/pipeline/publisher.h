@@ -5,6 +5,7 @@
 
 #include "bus.h"
 #include "clock.h"
+#include "log.h"
 #include "source.h"
 
 #include <stdatomic.h>
@@ -17,6 +18,7 @@ struct publisher {
     struct bus *bus;
     struct source *source;
     struct clock clock;
+    struct log *log;           // may be NULL; told when publishing stands still and when it goes on
     uint64_t rate_per_second;  // messages; 0: as fast as possible
     uint64_t backlog_soft_max; // waits while a subscription holds more unacked; 0: never waits
     const atomic_bool *stop;

@@ -401,6 +401,7 @@ static enum err start_publishers(struct service *service, struct why *why)
         publisher->bus = service->options.bus;
         publisher->source = service->options.sources[i];
         publisher->clock = service->options.clock;
+        publisher->log = service->options.log;
         publisher->rate_per_second = service->options.rate_per_second;
         publisher->backlog_soft_max = service->options.backlog_soft_max;
         publisher->stop = service->stop;
