@@ -149,6 +149,14 @@ static void check_unmatched(struct report *report)
               "dead letters recorded + on their way");
 }
 
+// The sweeper works from the index alone: a payment that waits outside it would wait for ever.
+static void check_waiting(struct report *report)
+{
+    const struct store_totals *totals = &report->totals;
+    add_bound(report, "payments: every waiting one is indexed", totals->waiting.rows, "waiting",
+              totals->waiting_entries, "entries of the index");
+}
+
 static enum err read_bus(struct bus *bus, struct bus_backlog backlogs[BUS_TOPIC_COUNT],
                          struct why *why)
 {
@@ -183,6 +191,7 @@ enum err report_build(struct store_reader *reader, struct bus *bus, struct arena
         check_refused(out_report, topic);
     }
     if (err == ERR_OK) {
+        check_waiting(out_report);
         check_unmatched(out_report);
     }
     return err;

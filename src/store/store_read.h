@@ -50,7 +50,9 @@ struct store_totals {
     struct store_count discarded;       // no order, DISCARDED note
     struct store_count
         payments_conflict; // rows that are not counted, whether or not the order is there
-    uint64_t facts;        // rows of orders_payments_facts
+    uint64_t
+        waiting_entries; // of the index that the sweeper works from; those matched meanwhile too
+    uint64_t facts;      // rows of orders_payments_facts
     uint64_t orders_distinct;
     uint64_t dead_letters[REASON_COUNT];
     uint64_t dead_letters_refused[APPLIED_TOPIC_COUNT]; // whose message was refused, by source

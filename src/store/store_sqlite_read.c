@@ -403,6 +403,10 @@ static enum err read_overviews(struct store_reader *reader, struct arena *arena,
                    "SELECT count(*) FROM orders o LEFT JOIN payments p ON p.order_id = o.order_id",
                    NULL, 0, read_number_row, &totals->facts, why);
     }
+    if (err == ERR_OK) {
+        err = scan(reader, "SELECT count(*) FROM waiting_payments", NULL, 0, read_number_row,
+                   &totals->waiting_entries, why);
+    }
     return err;
 }
 
