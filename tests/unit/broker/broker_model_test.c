@@ -164,6 +164,7 @@ static void use_handles(struct world *world, size_t subscription, size_t count_m
                    : what < 9 ? broker_nack(rig->broker, number, handles, count, NULL)
                               : broker_extend(rig->broker, number, handles, count, lease_us, NULL);
     assert_int_equal(err, ERR_OK);
+    twin_acks_begin(twin);
     for (size_t i = 0; i < count; i++) {
         if (what < 7) {
             twin_ack(twin, held[i].seq, held[i].attempt, now_ns);

@@ -1,6 +1,7 @@
 #include "broker_twin.h"
 
 #include "hash.h"
+#include "leases.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -122,12 +123,39 @@ static struct twin_message *leased(struct twin *twin, uint64_t seq, uint32_t att
     return valid ? message : NULL;
 }
 
+static uint64_t floor_of(const struct twin *twin)
+{
+    uint64_t floor = 0;
+    while (floor < twin->last_seq && twin->messages[floor + 1].state == TWIN_ACKED) {
+        floor++;
+    }
+    return floor;
+}
+
+static bool acked(const struct twin *twin, uint64_t seq)
+{
+    return seq == 0 || (seq <= twin->last_seq && twin->messages[seq].state == TWIN_ACKED);
+}
+
+void twin_acks_begin(struct twin *twin)
+{
+    twin->range_count = 1; // that of the floor
+    for (uint64_t seq = 1; seq <= twin->last_seq; seq++) {
+        twin->range_count += acked(twin, seq) && !acked(twin, seq - 1);
+        twin->range_count += twin->messages[seq].state == TWIN_PERHAPS;
+    }
+}
+
 void twin_ack(struct twin *twin, uint64_t seq, uint32_t attempt, int64_t now_ns)
 {
     struct twin_message *message = leased(twin, seq, attempt, now_ns);
-    if (message != NULL) {
-        message->state = TWIN_ACKED;
+    if (message == NULL) {
+        return;
     }
+    message->state = TWIN_ACKED;
+    twin->range_count += 1u;
+    twin->range_count -= (size_t)acked(twin, seq - 1) + (size_t)acked(twin, seq + 1);
+    twin->ranges_full = twin->ranges_full || twin->range_count + 1 >= LEASES_RANGE_COUNT_MAX;
 }
 
 void twin_nack(struct twin *twin, uint64_t seq, uint32_t attempt, int64_t now_ns)
@@ -157,14 +185,16 @@ void twin_flushed(struct twin *twin)
 
 void twin_restarted(struct twin *twin, bool crash)
 {
+    uint64_t sure = twin->ranges_full ? floor_of(twin) : twin->last_seq;
+    twin->ranges_full = false;
     twin->crash_last_seq = crash ? twin->last_seq : twin->crash_last_seq;
     for (uint64_t seq = 1; seq <= twin->last_seq; seq++) {
         struct twin_message *message = &twin->messages[seq];
         message->attempt = 0;
         if (message->state == TWIN_OUT || message->state == TWIN_WAITING) {
             message->state = TWIN_UNSEEN;
-        } else if (message->state == TWIN_ACKED && !message->flushed) {
-            message->state = crash ? TWIN_PERHAPS : TWIN_ACKED;
+        } else if (message->state == TWIN_ACKED && (seq > sure || (crash && !message->flushed))) {
+            message->state = TWIN_PERHAPS;
         }
         message->flushed = message->state == TWIN_ACKED;
     }

@@ -26,6 +26,8 @@ struct twin_message {
 struct twin {
     uint64_t last_seq;                                        // of its topic
     struct twin_message messages[TWIN_MESSAGE_COUNT_MAX + 1]; // by sequence
+    size_t range_count; // of acked messages, at most, while a call acks
+    bool ranges_full;   // since the log was opened there may have been more than are kept on disk
     uint64_t crash_last_seq; // messages up to here may claim an earlier delivery without one
 };
 
@@ -35,7 +37,9 @@ void twin_published(struct twin *twin, size_t count);
 void twin_pulled(struct twin *twin, const struct broker_message *messages, size_t count,
                  const struct broker_pull_limits *limits, int64_t now_ns, int64_t lease_us);
 // What a handle does; `attempt` is that of the delivery.
+// Before a call that acks, twin_acks_begin.
 void twin_ack(struct twin *twin, uint64_t seq, uint32_t attempt, int64_t now_ns);
+void twin_acks_begin(struct twin *twin);
 void twin_nack(struct twin *twin, uint64_t seq, uint32_t attempt, int64_t now_ns);
 void twin_extend(struct twin *twin, uint64_t seq, uint32_t attempt, int64_t now_ns,
                  int64_t lease_us);
