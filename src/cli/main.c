@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <unistd.h>
 
 #define ARENA_SIZE ((size_t)8 << 20) // untouched pages cost nothing
@@ -146,6 +147,8 @@ int main(int argc, char **argv)
 {
     fill_standard_streams();
     static struct program program; // large, and needed until the end
+    // SQLite's memory statistics take a lock of the whole process at every allocation.
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     output_init(&program.out, STDOUT_FILENO);
     output_init(&program.messages, STDERR_FILENO);
     log_init(&program.log, STDERR_FILENO, LOG_INFO, clock_real());

@@ -138,6 +138,7 @@ static enum err fetch_once(struct service *service, struct slot *slot, int64_t *
 static void *fetch_main(void *argument)
 {
     struct service *service = argument;
+    (void)pthread_setname_np(pthread_self(), "till-fetch"); // only for people who look
     int64_t last_status_ns = 0;
     int64_t backoff_us = BACKOFF_FIRST_US;
     size_t turn = 0;
@@ -351,6 +352,7 @@ static enum err lane_loop(struct service *service, struct why *why)
 static void *lane_main(void *argument)
 {
     struct service *service = argument;
+    (void)pthread_setname_np(pthread_self(), "till-lane"); // only for people who look
     struct why why = {0};
     enum err err = lane_loop(service, &why);
     if (err != ERR_OK) {
@@ -370,6 +372,7 @@ static void *lane_main(void *argument)
 static void *publisher_main(void *argument)
 {
     struct publisher *publisher = argument;
+    (void)pthread_setname_np(pthread_self(), "till-publish");
     publisher_run(publisher);
     return NULL;
 }

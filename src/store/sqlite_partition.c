@@ -270,8 +270,11 @@ static enum err read_all(struct collector *c, enum statement number, int64_t ord
 
 static enum err read_stored(struct collector *c, int64_t order_id)
 {
-    enum err err = read_main_order(c, order_id);
-    if (err == ERR_OK) {
+    enum err err = ERR_OK;
+    if (order_id <= c->store->orders_id_max) {
+        err = read_main_order(c, order_id);
+    }
+    if (err == ERR_OK && order_id <= c->store->payments_order_id_max) {
         err = read_all(c, STATEMENT_READ_PAYMENTS, order_id, read_main_payment);
     }
     if (err != ERR_OK || !c->stored->side) {

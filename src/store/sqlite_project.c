@@ -361,9 +361,21 @@ static bool needs_side(const struct store_group *group, const struct stored_part
     return stored->side || group->row_count > main_rows;
 }
 
+// Before the rows: a write that fails half-way may have left some.
+static void raise_id_max(struct sqlite_store *store, const struct store_group *group)
+{
+    if (group->fact.order != NULL && group->order_id > store->orders_id_max) {
+        store->orders_id_max = group->order_id;
+    }
+    if (group->fact.payment_count > 0 && group->order_id > store->payments_order_id_max) {
+        store->payments_order_id_max = group->order_id;
+    }
+}
+
 static enum err write_partition(struct sqlite_store *store, struct store_group *group,
                                 struct why *why)
 {
+    raise_id_max(store, group);
     struct projector p = {
         .store = store, .group = group, .stored = group->private_rows, .why = why};
     p.side_needed = needs_side(group, p.stored);

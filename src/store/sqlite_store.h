@@ -140,6 +140,10 @@ struct sqlite_store {
     bool indexed;           // keeps facts_by_customer and facts_by_day
     int64_t recent_entries; // rows of index_recent, those of the open transaction included
     int64_t recent_entries_committed;
+    // Nothing is stored of an order whose id is above both, so ids that ascend need no look-up. Never
+    // too low; a rollback may leave them too high, which only costs the look-up.
+    int64_t orders_id_max;
+    int64_t payments_order_id_max;
 };
 
 static inline struct sqlite_store *sqlite_store_of(struct store *store)

@@ -127,6 +127,14 @@ enum err store_sqlite_open(const struct store_sqlite_options *options, struct st
                               &store->recent_entries, why);
         store->recent_entries_committed = store->recent_entries;
     }
+    if (err == ERR_OK) {
+        err = sqlite_read_i64(store->db, "SELECT max(order_id) FROM orders;", &store->orders_id_max,
+                              why);
+    }
+    if (err == ERR_OK) {
+        err = sqlite_read_i64(store->db, "SELECT max(order_id) FROM payments;",
+                              &store->payments_order_id_max, why);
+    }
     if (err != ERR_OK) {
         (void)sqlite3_close(store->db); // accepts NULL; nothing is prepared yet
         free(store);
