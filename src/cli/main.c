@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <unistd.h>
 
@@ -146,7 +147,8 @@ static void fill_standard_streams(void)
 int main(int argc, char **argv)
 {
     fill_standard_streams();
-    static struct program program; // large, and needed until the end
+    (void)signal(SIGPIPE, SIG_IGN); // a reader that goes away shows in the next write; can't fail
+    static struct program program;  // large, and needed until the end
     // SQLite's memory statistics take a lock of the whole process at every allocation.
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     output_init(&program.out, STDOUT_FILENO);
