@@ -57,7 +57,7 @@ struct ingest;
 
 // Listens and starts the thread. What is left of the socket of an owner that died is replaced.
 // ERR_UNAVAILABLE (no such directory, something else lies at the socket's path), ERR_PERMISSION,
-// ERR_FULL, ERR_IO, ERR_NO_MEMORY.
+// ERR_READ_ONLY, ERR_FULL, ERR_IO, ERR_NO_MEMORY.
 MUST_USE enum err ingest_start(const struct ingest_options *options, struct ingest **out_ingest,
                                struct why *why);
 

@@ -187,7 +187,6 @@ static void take_hello(struct connection *connection)
     connection->in_start += WIRE_HELLO_SIZE;
     connection->hello_due = true;
     connection->ack_due = true;
-    connection->deadline_ns = 0;
     enter(connection, CONNECTION_OPEN);
 }
 

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <sched.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,7 +91,14 @@ static void as_many_bytes_as_the_window_holds_are_sent_ahead(void **state)
         assert_int_equal(send_size(&self, bytes, 9 + i), i < 2 ? ERR_OK : ERR_BUSY);
         assert_int_equal(send_size(&self, bytes, 0), ERR_OK); // which takes none
         atomic_store(&self.away, false);
-        ingest_rig_flush(self.client, i < 2 ? 3 : 2);
+        const uint64_t count = i < 2 ? 3 : 2;
+        ingest_rig_flush(self.client, count);
+        atomic_store(&self.away, true); // what is acknowledged has left the window
+        assert_int_equal(send_size(&self, bytes, INGEST_CLIENT_WINDOW_SIZE - 10), ERR_OK);
+        assert_int_equal(send_size(&self, bytes, 10), ERR_OK);
+        assert_int_equal(send_size(&self, bytes, 1), ERR_BUSY);
+        atomic_store(&self.away, false);
+        ingest_rig_flush(self.client, count + 2);
         window_deinit(&self);
     }
     free(bytes);
@@ -148,6 +156,7 @@ struct fake_server {
     char answer[600];
     size_t answer_size;
     bool stays;
+    sem_t *may_answer; // NULL: at once
 };
 
 static void read_some(int fd, size_t size)
@@ -166,6 +175,8 @@ static void *fake_main(void *argument)
     read_some(fd, WIRE_HELLO_SIZE);
     raw_write(fd, self->greeting, self->greeting_size);
     read_some(fd, self->wanted_size);
+    while (self->may_answer != NULL && sem_wait(self->may_answer) != 0) {
+    }
     for (size_t i = 0; i < self->answer_size; i++) {
         raw_write(fd, self->answer + i, 1);
     }
@@ -348,7 +359,9 @@ static void all_acknowledged_before_the_end_is_no_failure(void **state)
 static void last_words_are_heard_when_writing_fails(void **state)
 {
     (void)state;
-    struct fake_server server = {.wanted_size = SMALL_FRAME_SIZE};
+    sem_t may_answer;
+    assert_int_equal(sem_init(&may_answer, 0, 0), 0);
+    struct fake_server server = {.wanted_size = SMALL_FRAME_SIZE, .may_answer = &may_answer};
     unsigned char answer[WIRE_REFUSAL_HEAD_SIZE + WIRE_REFUSAL_TEXT_SIZE_MAX];
     size_t size = wire_put_refusal(answer, 1, WIRE_REFUSED_BUS_FAILED, "last words");
     fake_add(server.greeting, &server.greeting_size, greeting, sizeof(greeting));
@@ -358,18 +371,19 @@ static void last_words_are_heard_when_writing_fails(void **state)
     ingest_rig_send(client, BUS_ORDERS, "order", 0);
     uint64_t durable = 0;
     struct why why = {0};
+    assert_int_equal(ingest_client_flush(client, 0, &durable, &why), ERR_TIMEOUT);
+    assert_int_equal(sem_post(&may_answer), 0);
+    fake_stop(&server); // it is gone now
+
     char *large = calloc(1, 1000 * 1000);
     assert_non_null(large);
-    enum err err = ingest_client_send(client, BUS_ORDERS, (struct text){large, 1000 * 1000}, &why);
-    if (err == ERR_OK) { // it went into the buffer before the other side was gone
-        err = ingest_client_flush(client, INGEST_RIG_WAIT_S * US_PER_SECOND, &durable, &why);
-    }
-    assert_int_equal(err, ERR_UNAVAILABLE);
+    struct text body = {large, 1000 * 1000}; // so much that it is written at once
+    assert_int_equal(ingest_client_send(client, BUS_ORDERS, body, &why), ERR_UNAVAILABLE);
     assert_non_null(strstr(why.text, "1 of 2 messages are durable"));
     assert_non_null(strstr(why.text, "last words"));
     free(large);
     ingest_client_close(&client);
-    fake_stop(&server);
+    assert_int_equal(sem_destroy(&may_answer), 0);
 }
 
 static void silent_server_is_a_timeout_of_the_flush(void **state)

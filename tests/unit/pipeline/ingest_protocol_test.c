@@ -2,6 +2,7 @@
 #include "ingest_rig.h"
 
 #include "rand.h"
+#include "socket_faults.h"
 #include "test_seed.h"
 
 #include <setjmp.h>
@@ -12,6 +13,7 @@
 #include <cmocka.h>
 
 #include <sched.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,6 +122,84 @@ static void client_that_dies_at_any_byte_leaves_its_whole_frames(void **state)
     WAIT_FOR(ingest_rig_published(&rig) == expected);
     ingest_stop(&rig.ingest);
     assert_int_equal(ingest_rig_published(&rig), expected);
+    ingest_rig_deinit(&rig);
+}
+
+struct gate {
+    sem_t open;
+    atomic_uint calls;
+};
+
+static enum err judge_gate(void *context, enum bus_topic topic, const struct bus_outgoing *messages,
+                           size_t count, struct why *why)
+{
+    (void)topic;
+    (void)messages;
+    (void)count;
+    (void)why;
+    struct gate *gate = context;
+    bool first = atomic_fetch_add(&gate->calls, 1) == 0;
+    while (first && sem_wait(&gate->open) != 0) {
+    }
+    return ERR_OK;
+}
+
+// The server learns of the end by an acknowledgement that finds nobody, before it has read the rest.
+static void frames_of_a_client_that_went_without_its_answers_are_published(void **state)
+{
+    (void)state;
+    struct ingest_rig rig;
+    struct gate gate = {.calls = 0};
+    assert_int_equal(sem_init(&gate.open, 0, 0), 0);
+    ingest_rig_init_as(&rig, clock_real(), false);
+    ingest_rig_judge_by(&rig, judge_gate, &gate);
+    int fd = raw_open(&rig);
+    raw_frame(fd, 0, "first");
+    WAIT_FOR(atomic_load(&gate.calls) == 1);
+    for (size_t i = 0; i < 100; i++) {
+        raw_frame(fd, 0, "behind");
+    }
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(sem_post(&gate.open), 0);
+    WAIT_FOR(ingest_rig_published(&rig) == 101);
+    WAIT_FOR(ingest_rig_connections(&rig) == 0);
+    ingest_rig_deinit(&rig);
+    assert_int_equal(sem_destroy(&gate.open), 0);
+}
+
+static enum err judge_away(void *context, enum bus_topic topic, const struct bus_outgoing *messages,
+                           size_t count, struct why *why)
+{
+    (void)topic;
+    (void)messages;
+    (void)count;
+    return atomic_load((atomic_bool *)context) ? why_set(why, ERR_FULL, "away") : ERR_OK;
+}
+
+static void frames_of_clients_that_went_while_the_bus_was_away_are_published(void **state)
+{
+    (void)state;
+    struct ingest_rig rig;
+    atomic_bool away = true;
+    ingest_rig_init_as(&rig, clock_real(), false);
+    ingest_rig_judge_by(&rig, judge_away, &away);
+    int first = raw_open(&rig);
+    int second = raw_open(&rig);
+    raw_frame(first, 0, "in the batch that waits");
+    WAIT_FOR(ingest_rig_retries(&rig) >= 1);
+    for (size_t i = 0; i < 10; i++) {
+        raw_frame(second, 0, "read while it waits");
+    }
+    assert_int_equal(close(first), 0);
+    assert_int_equal(close(second), 0);
+    uint64_t retries = ingest_rig_retries(&rig);
+    uint64_t polls = socket_faults_polls();
+    WAIT_FOR(ingest_rig_retries(&rig) >= retries + 3);
+    assert_true(socket_faults_polls() - polls < 100); // it doesn't turn in vain
+    assert_int_equal(ingest_rig_connections(&rig), 2);
+    atomic_store(&away, false);
+    WAIT_FOR(ingest_rig_published(&rig) == 11);
+    WAIT_FOR(ingest_rig_connections(&rig) == 0);
     ingest_rig_deinit(&rig);
 }
 
@@ -377,15 +457,6 @@ static void reader_that_never_reads_delays_the_stop_by_seconds_at_most(void **st
     ingest_rig_deinit(&rig);
 }
 
-static enum err judge_away(void *context, enum bus_topic topic, const struct bus_outgoing *messages,
-                           size_t count, struct why *why)
-{
-    (void)topic;
-    (void)messages;
-    (void)count;
-    return atomic_load((atomic_bool *)context) ? why_set(why, ERR_FULL, "away") : ERR_OK;
-}
-
 // Writes copies of the frame until neither the socket nor the server takes more. Gives the bytes written.
 static size_t write_until_full(struct ingest_rig *rig, int fd, const char *frame, size_t frame_size)
 {
@@ -441,6 +512,8 @@ int main(void)
         cmocka_unit_test(pieces_of_any_size_are_understood),
         cmocka_unit_test(everything_in_one_piece_with_the_hello_is_understood),
         cmocka_unit_test(client_that_dies_at_any_byte_leaves_its_whole_frames),
+        cmocka_unit_test(frames_of_a_client_that_went_without_its_answers_are_published),
+        cmocka_unit_test(frames_of_clients_that_went_while_the_bus_was_away_are_published),
         cmocka_unit_test(place_of_a_client_that_went_is_free_again),
         cmocka_unit_test(hello_of_something_else_is_refused),
         cmocka_unit_test(other_versions_are_refused_by_name),

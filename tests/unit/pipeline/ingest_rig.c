@@ -68,6 +68,14 @@ uint64_t ingest_rig_published(struct ingest_rig *rig)
     return published;
 }
 
+uint64_t ingest_rig_calls(struct ingest_rig *rig)
+{
+    pthread_mutex_lock(&rig->bus.mutex);
+    uint64_t calls = rig->bus.calls;
+    pthread_mutex_unlock(&rig->bus.mutex);
+    return calls;
+}
+
 uint64_t ingest_rig_retries(struct ingest_rig *rig)
 {
     struct ingest_figures figures;
@@ -94,7 +102,7 @@ void ingest_rig_start(struct ingest_rig *rig)
 {
     struct why why = {0};
     struct ingest_options options = {
-        .bus = &rig->bus.bus, .directory = rig->directory, .clock = rig->clock};
+        .bus = &rig->bus.bus, .directory = rig->directory, .clock = rig->clock, .log = &rig->log};
     check(ingest_start(&options, &rig->ingest, &why), &why);
 }
 
@@ -106,6 +114,9 @@ void ingest_rig_init_as(struct ingest_rig *rig, struct clock clock, bool with_bu
     rig->bus.bus.ops = &judged_ops;
     assert_int_equal(pthread_mutex_init(&rig->bus.mutex, NULL), 0);
     rig->clock = clock;
+    rig->log_file = tmpfile();
+    assert_non_null(rig->log_file);
+    log_init(&rig->log, fileno(rig->log_file), LOG_DEBUG, clock);
     if (with_bus) {
         char path[512];
         path_in(rig, "topics.db", path, sizeof(path));
@@ -126,6 +137,7 @@ void ingest_rig_deinit(struct ingest_rig *rig)
     ingest_stop(&rig->ingest);
     bus_close(&rig->bus.real);
     assert_int_equal(pthread_mutex_destroy(&rig->bus.mutex), 0);
+    assert_int_equal(fclose(rig->log_file), 0);
     static const char *const names[] = {"topics.db", "topics.db-wal", "topics.db-shm"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char path[512];
@@ -148,6 +160,19 @@ bool ingest_rig_is_past(const struct timespec *deadline)
     struct timespec now;
     assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
     return now.tv_sec > deadline->tv_sec;
+}
+
+size_t ingest_rig_logged(struct ingest_rig *rig, const char *text)
+{
+    static char lines[1 << 20];
+    ssize_t size = pread(fileno(rig->log_file), lines, sizeof(lines) - 1, 0);
+    assert_in_range(size, 0, sizeof(lines) - 2);
+    lines[size] = '\0';
+    size_t count = 0;
+    for (const char *at = strstr(lines, text); at != NULL; at = strstr(at + 1, text)) {
+        count++;
+    }
+    return count;
 }
 
 // --- looking ---------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <time.h>
 
 #define INGEST_RIG_WAIT_S 60 // a condition that doesn't come true by then never will
@@ -36,6 +37,8 @@ struct ingest_rig {
     char directory[256];
     struct judged_bus bus;
     struct clock clock;
+    FILE *log_file;
+    struct log log;
     struct ingest *ingest; // NULL: stopped
 };
 
@@ -47,8 +50,10 @@ void ingest_rig_start(struct ingest_rig *rig);
 
 void ingest_rig_judge_by(struct ingest_rig *rig, ingest_rig_judge *judge, void *context);
 uint64_t ingest_rig_published(struct ingest_rig *rig);
+uint64_t ingest_rig_calls(struct ingest_rig *rig); // of bus_publish
 uint64_t ingest_rig_retries(struct ingest_rig *rig);
 uint64_t ingest_rig_connections(struct ingest_rig *rig);
+size_t ingest_rig_logged(struct ingest_rig *rig, const char *text); // lines that hold it
 
 // Everything that the topic holds, in its order; each body as a string, which the test frees, and
 // then the array.

@@ -258,6 +258,13 @@ static void nothing_is_acknowledged_while_the_bus_says_retry(void **state)
     ingest_rig_flush(second, 1);
     ingest_rig_expect(&rig, BUS_ORDERS, "order", 1); // once, though the payment was tried often
     ingest_rig_expect(&rig, BUS_PAYMENTS, "payment", 2);
+    assert_int_equal(ingest_rig_logged(&rig, "cannot publish now"), 1); // once an outage
+    atomic_store(&refusing.err, ERR_BUSY);
+    ingest_rig_send(client, BUS_PAYMENTS, "payment", 2);
+    assert_int_equal(ingest_client_flush(client, 0, &durable, &why), ERR_TIMEOUT);
+    WAIT_FOR(ingest_rig_logged(&rig, "cannot publish now") == 2);
+    atomic_store(&refusing.err, ERR_OK);
+    ingest_rig_flush(client, 3);
     ingest_client_close(&client);
     ingest_client_close(&second);
     ingest_rig_deinit(&rig);
@@ -349,6 +356,40 @@ static void message_that_the_bus_never_takes_ends_its_connection_only(void **sta
     ingest_rig_deinit(&rig);
 }
 
+static void frames_behind_a_refused_message_are_not_published(void **state)
+{
+    (void)state;
+    struct ingest_rig rig;
+    char poison[] = "!";
+    ingest_rig_init(&rig);
+    ingest_rig_judge_by(&rig, judge_poison, poison);
+    static const unsigned char frame[] = {1, 0, 0, 0, 0, '!'};
+    static unsigned char frames[5000 * sizeof(frame)]; // more than a batch
+    for (size_t i = 0; i < sizeof(frames); i++) {
+        frames[i] = frame[i % sizeof(frame)];
+    }
+    frames[5] = 'a';
+    for (size_t i = 2; i < 5000; i++) {
+        frames[i * sizeof(frame) + 5] = 'b';
+    }
+    int fd = raw_open(&rig);
+    raw_write(fd, frames, sizeof(frames));
+    raw_expect_refusal(fd, WIRE_REFUSED_BUS_REFUSED, 1, "poison");
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(ingest_rig_published(&rig), 1);
+
+    // The next batch goes in one piece again.
+    uint64_t calls = ingest_rig_calls(&rig);
+    struct ingest_client *client = ingest_rig_connect(&rig);
+    for (size_t i = 0; i < 100; i++) {
+        ingest_rig_send(client, BUS_ORDERS, "order", i);
+    }
+    ingest_rig_flush(client, 100);
+    assert_true(ingest_rig_calls(&rig) - calls < 10);
+    ingest_client_close(&client);
+    ingest_rig_deinit(&rig);
+}
+
 // --- stopping --------------------------------------------------------------------------------------
 
 // Holds the first message until everything else is written, then asks for the stop from inside the
@@ -400,6 +441,9 @@ static void stop_drains_what_was_read(void **state)
     assert_int_equal(sem_post(&stopper.all_written), 0);
     raw_expect_refusal(fd, WIRE_REFUSED_STOPPING, COUNT, "ends");
     assert_int_equal(close(fd), 0);
+    struct why why = {0};
+    struct ingest_client *late = NULL;
+    assert_int_equal(ingest_client_connect(rig.directory, &late, &why), ERR_UNAVAILABLE);
     ingest_stop(&rig.ingest);
     assert_int_equal(ingest_rig_published(&rig), COUNT);
     size_t count = 0;
@@ -411,6 +455,38 @@ static void stop_drains_what_was_read(void **state)
     }
     free(bodies);
     assert_int_equal(sem_destroy(&stopper.all_written), 0);
+    ingest_rig_deinit(&rig);
+}
+
+// Asks for the stop at the first publish, and refuses that one and the next three.
+static enum err judge_busy_at_the_end(void *context, enum bus_topic topic,
+                                      const struct bus_outgoing *messages, size_t count,
+                                      struct why *why)
+{
+    (void)topic;
+    (void)messages;
+    (void)count;
+    struct stopper *stopper = context;
+    unsigned call = atomic_fetch_add(&stopper->calls, 1);
+    if (call == 0) {
+        ingest_request_stop(stopper->rig->ingest);
+    }
+    return call < 4 ? why_set(why, ERR_BUSY, "for a moment") : ERR_OK;
+}
+
+static void drain_tries_again_for_a_while(void **state)
+{
+    (void)state;
+    struct ingest_rig rig;
+    ingest_rig_init(&rig);
+    struct stopper stopper = {.rig = &rig};
+    ingest_rig_judge_by(&rig, judge_busy_at_the_end, &stopper);
+    int fd = raw_open(&rig);
+    raw_frame(fd, 0, "order-0");
+    raw_expect_refusal(fd, WIRE_REFUSED_STOPPING, 1, "ends");
+    assert_int_equal(close(fd), 0);
+    ingest_stop(&rig.ingest);
+    ingest_rig_expect(&rig, BUS_ORDERS, "order", 1);
     ingest_rig_deinit(&rig);
 }
 
@@ -648,7 +724,9 @@ int main(void)
         cmocka_unit_test(nothing_is_acknowledged_while_the_bus_says_retry),
         cmocka_unit_test(error_that_stops_the_bus_ends_everything_and_is_kept),
         cmocka_unit_test(message_that_the_bus_never_takes_ends_its_connection_only),
+        cmocka_unit_test(frames_behind_a_refused_message_are_not_published),
         cmocka_unit_test(stop_drains_what_was_read),
+        cmocka_unit_test(drain_tries_again_for_a_while),
         cmocka_unit_test(stop_while_the_bus_says_retry_acknowledges_nothing_and_ends),
         cmocka_unit_test(client_is_told_when_the_owner_ends),
         cmocka_unit_test(socket_is_for_its_owner_alone),

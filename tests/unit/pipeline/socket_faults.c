@@ -2,6 +2,7 @@
 #include "socket_faults.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/socket.h>
@@ -9,11 +10,14 @@
 ssize_t __real_send(int fd, const void *bytes, size_t size, int flags);
 ssize_t __real_recv(int fd, void *bytes, size_t size, int flags);
 int __real_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags);
+int __real_poll(struct pollfd *polls, nfds_t count, int timeout_ms);
 
 ssize_t __wrap_send(int fd, const void *bytes, size_t size, int flags);
 ssize_t __wrap_recv(int fd, void *bytes, size_t size, int flags);
 ssize_t __wrap___recv_chk(int fd, void *bytes, size_t size, size_t room, int flags);
 int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags);
+int __wrap_poll(struct pollfd *polls, nfds_t count, int timeout_ms);
+int __wrap___poll_chk(struct pollfd *polls, nfds_t count, int timeout_ms, size_t room);
 
 static atomic_size_t chunk_max;
 static atomic_uint interrupt_every;
@@ -22,6 +26,7 @@ static atomic_uint failing_accepts;
 static atomic_int accept_errno;
 static atomic_uint calls;
 static atomic_uint_fast64_t changed;
+static atomic_uint_fast64_t polls_made;
 
 void socket_faults_set(struct socket_faults faults)
 {
@@ -39,6 +44,11 @@ void socket_faults_fail_accepts(unsigned count, int number)
 uint64_t socket_faults_count(void)
 {
     return atomic_load(&changed);
+}
+
+uint64_t socket_faults_polls(void)
+{
+    return atomic_load(&polls_made);
 }
 
 static bool is_turn(unsigned call, unsigned every)
@@ -96,4 +106,16 @@ int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
         }
     }
     return __real_accept4(fd, address, size, flags);
+}
+
+int __wrap_poll(struct pollfd *polls, nfds_t count, int timeout_ms)
+{
+    atomic_fetch_add(&polls_made, 1);
+    return __real_poll(polls, count, timeout_ms);
+}
+
+int __wrap___poll_chk(struct pollfd *polls, nfds_t count, int timeout_ms, size_t room)
+{
+    (void)room;
+    return __wrap_poll(polls, count, timeout_ms);
 }

@@ -18,5 +18,6 @@ void socket_faults_set(struct socket_faults faults);
 // The next `count` calls of accept4 fail with `number`.
 void socket_faults_fail_accepts(unsigned count, int number);
 uint64_t socket_faults_count(void); // calls that were changed, ever
+uint64_t socket_faults_polls(void); // calls of poll, ever, which are only counted
 
 #endif
