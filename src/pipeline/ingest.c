@@ -1,6 +1,6 @@
-// The server's life and its loop. A turn of the loop: wait, accept, read, publish what is whole, write.
-// Only the thread touches connections and batch; the rest of the process sees the atomics, and the error
-// once `failed` is set.
+// The server's life and its loop. A turn of the loop: wait, accept, read, publish what is whole,
+// write. Only the thread touches connections and batch; the rest of the process sees the atomics,
+// and the error once `failed` is set.
 #include "ingest.h"
 
 #include "ingest_batch.h"
@@ -68,7 +68,7 @@ static bool publish_pending(const struct ingest *ingest)
     return ingest->batch.count > 0;
 }
 
-// --- accepting -------------------------------------------------------------------------------------
+// --- accepting -----------------------------------------------------------------------------------
 
 static struct connection *free_connection(struct ingest *ingest)
 {
@@ -122,7 +122,7 @@ static void accept_connections(struct ingest *ingest)
     }
 }
 
-// --- publishing ------------------------------------------------------------------------------------
+// --- publishing ----------------------------------------------------------------------------------
 
 // Ends all connections without publishing what they still hold.
 static void give_up(struct ingest *ingest, enum wire_refusal refusal, const struct why *why)
@@ -205,7 +205,7 @@ static void publish_what_is_whole(struct ingest *ingest)
     }
 }
 
-// --- the loop --------------------------------------------------------------------------------------
+// --- the loop ------------------------------------------------------------------------------------
 
 static void watch(const struct connection *connection, struct pollfd *out_poll)
 {
@@ -327,7 +327,7 @@ static void *ingest_main(void *argument)
     return NULL;
 }
 
-// --- life ------------------------------------------------------------------------------------------
+// --- life ----------------------------------------------------------------------------------------
 
 static void destroy(struct ingest *ingest)
 {

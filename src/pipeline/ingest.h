@@ -1,29 +1,31 @@
-// The Unix socket by which other processes publish to the owner of a data directory. The owner is the
-// one writer of topics.db; `till produce` beside it passes its messages on through DIR/till.sock and
-// counts a message as published when the owner says that it is durable, and not before.
+// The Unix socket by which other processes publish to the owner of a data directory. The owner is
+// the one writer of topics.db; `till produce` beside it passes its messages on through
+// DIR/till.sock and counts a message as published when the owner says that it is durable, and not
+// before.
 //
 // Protocol, version 1. A stream socket; all integers are little endian. The client speaks first.
 //
 //   client to server   hello         "till", u16 version
-//                      then frames   u32 size, u8 topic (0 orders, 1 payments), `size` bytes of body
+//                      then frames   u32 size, u8 topic (0 orders, 1 payments), `size` bytes
 //   server to client   hello         "till", u16 version
-//                      then records  u8 1, u64 durable                                 acknowledgement
-//                                    u8 2, u64 durable, u16 code, u16 size, text       refusal
+//                      then records  u8 1, u64 durable                              acknowledgement
+//                                    u8 2, u64 durable, u16 code, u16 size, text    refusal
 //
 // `durable` counts the frames of this connection, from its first one on, that will outlive a crash;
-// it never shrinks, and speaks for all frames up to that number. The server answers a hello with its
-// own; the acknowledgement of 0 frames says that the connection is taken. Acknowledgements are merged:
-// there may be one for thousands of frames. A refusal is the last record: no frame behind `durable`
-// counts as published, though some may have been, and sending them again is harmless. Its codes are in
-// ingest_wire.h, its text is for people. A side that ends the connection at any byte breaks nothing:
-// whole frames are published, the start of one is dropped. A client that shuts down only its sending
-// half still hears of all its frames.
+// it never shrinks, and speaks for all frames up to that number. The server answers a hello with
+// its own; the acknowledgement of 0 frames says that the connection is taken. Acknowledgements are
+// merged: there may be one for thousands of frames. A refusal is the last record: no frame behind
+// `durable` counts as published, though some may have been, and sending them again is harmless. Its
+// codes are in ingest_wire.h, its text is for people. A side that ends the connection at any byte
+// breaks nothing: whole frames are published, the start of one is dropped. A client that shuts down
+// only its sending half still hears of all its frames.
 //
 // Limits: a body of up to 10,000,000 bytes (it may be empty), 64 connections, 10 s for the hello. A
 // connection whose buffer is full isn't read until its frames are published, so clients wait.
 //
 // One thread of its own. Errors of the bus: RETRY means to try again with back-off, clients wait; a
-// message that the bus never takes ends its connection; STOP ends everything and stays in ingest_error.
+// message that the bus never takes ends its connection; STOP ends everything and stays in
+// ingest_error.
 #ifndef TILL_INGEST_H
 #define TILL_INGEST_H
 
@@ -65,8 +67,8 @@ MUST_USE enum err ingest_start(const struct ingest_options *options, struct inge
 MUST_USE enum err ingest_error(const struct ingest *ingest, struct why *why);
 void ingest_get_figures(const struct ingest *ingest, struct ingest_figures *out_figures);
 
-// Asks for the drain that ingest_stop waits for: nothing more is accepted or read, what was read whole
-// is published and acknowledged, connections end. Safe from any thread.
+// Asks for the drain that ingest_stop waits for: nothing more is accepted or read, what was read
+// whole is published and acknowledged, connections end. Safe from any thread.
 void ingest_request_stop(struct ingest *ingest);
 // Drains, removes the socket, ends the thread, frees. While the bus says RETRY, the drain gives up
 // after a third of a second; clients that don't read their acknowledgements are waited for 2 s.

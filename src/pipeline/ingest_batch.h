@@ -1,5 +1,5 @@
-// What one round of the ingest server publishes: whole frames of all connections, by topic, as views
-// into the connections' buffers. Internal to ingest.
+// What one round of the ingest server publishes: whole frames of all connections, by topic, as
+// views into the connections' buffers. Internal to ingest.
 #ifndef TILL_INGEST_BATCH_H
 #define TILL_INGEST_BATCH_H
 
@@ -35,8 +35,8 @@ struct ingest_batch {
     uint64_t published;      // messages, ever
 };
 
-// Takes whole frames, of `connections[INGEST_CONNECTIONS_MAX]`, into an empty batch. false when there
-// are none.
+// Takes whole frames, of `connections[INGEST_CONNECTIONS_MAX]`, into an empty batch. false when
+// there are none.
 bool ingest_batch_gather(struct ingest_batch *batch, struct connection *connections);
 
 // Publishes what is not published yet. ERR_OK: settled, acknowledgements are due, and the batch is

@@ -1,7 +1,7 @@
-// Two buffers and a window. What send() takes is framed into `out`; what comes back are records, each
-// of which moves `durable` on. The window bounds what lies between: frames in `out`, in the sockets and
-// in the server. When the connection breaks, what was received before is read to its end first, so
-// that no acknowledgement and no refusal is missed.
+// Two buffers and a window. What send() takes is framed into `out`; what comes back are records,
+// each of which moves `durable` on. The window bounds what lies between: frames in `out`, in the
+// sockets and in the server. When the connection breaks, what was received before is read to its
+// end first, so that no acknowledgement and no refusal is missed.
 #include "ingest_client.h"
 
 #include "buf.h"
@@ -48,7 +48,7 @@ struct ingest_client {
     size_t in_size;
 };
 
-// --- failing ---------------------------------------------------------------------------------------
+// --- failing -------------------------------------------------------------------------------------
 
 static enum err give_error(const struct ingest_client *client, struct why *why)
 {
@@ -69,7 +69,7 @@ static void client_fail(struct ingest_client *client, enum err err, const char *
     }
 }
 
-// --- receiving -------------------------------------------------------------------------------------
+// --- receiving -----------------------------------------------------------------------------------
 
 static void take_hello(struct ingest_client *client, const unsigned char *bytes)
 {
@@ -112,7 +112,8 @@ static void take_refusal(struct ingest_client *client, const unsigned char *reco
     client_fail(client, wire_refusal_err(wire_get_u16(record + 9)), memory);
 }
 
-// The size of what begins at `bytes`; 0 while it can't be told. Fails the client when it is nothing.
+// The size of what begins at `bytes`; 0 while it can't be told. Fails the client when it is
+// nothing.
 static size_t record_size(struct ingest_client *client, const unsigned char *bytes, size_t size)
 {
     if (!client->greeted) {
@@ -180,7 +181,7 @@ static void receive(struct ingest_client *client)
     }
 }
 
-// --- sending ---------------------------------------------------------------------------------------
+// --- sending -------------------------------------------------------------------------------------
 
 static bool has_output(const struct ingest_client *client)
 {
@@ -232,8 +233,8 @@ static int poll_timeout_ms(int64_t deadline_ns)
     return left_ms < 60000 ? (int)left_ms : 60000; // then the caller looks again
 }
 
-// Waits for the socket, then exchanges. ERR_TIMEOUT past the deadline, ERR_BUSY when `interrupt_fd` has
-// something.
+// Waits for the socket, then exchanges. ERR_TIMEOUT past the deadline, ERR_BUSY when `interrupt_fd`
+// has something.
 static enum err wait_and_exchange(struct ingest_client *client, int64_t deadline_ns,
                                   int interrupt_fd, struct why *why)
 {
@@ -355,7 +356,7 @@ uint64_t ingest_client_durable(const struct ingest_client *client)
     return client->durable;
 }
 
-// --- connecting ------------------------------------------------------------------------------------
+// --- connecting ----------------------------------------------------------------------------------
 
 static enum err connect_failed(const char *directory, int number, struct why *why)
 {

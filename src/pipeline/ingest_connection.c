@@ -3,8 +3,8 @@
 //     0        in_start            + taken_size         in_end            in_cap
 //     | durable   | taken by the batch  | whole frames, start of one | room |
 //
-// It is CONNECTION_BUFFER_SIZE large and grows, by doubling as bytes come, only for a frame that has no
-// room in it: a head that merely promises many bytes costs nothing.
+// It is CONNECTION_BUFFER_SIZE large and grows, by doubling as bytes come, only for a frame that
+// has no room in it: a head that merely promises many bytes costs nothing.
 #include "ingest_connection.h"
 
 #include "ingest.h"
@@ -74,7 +74,7 @@ void connection_refuse(struct connection *connection, enum wire_refusal refusal,
     stop_reading(connection);
 }
 
-// --- input -----------------------------------------------------------------------------------------
+// --- input ---------------------------------------------------------------------------------------
 
 enum head_status { HEAD_MISSING, HEAD_GOOD, HEAD_BAD };
 
@@ -280,7 +280,7 @@ void connection_drop_input(struct connection *connection)
     connection->taken_count = 0;
 }
 
-// --- output ----------------------------------------------------------------------------------------
+// --- output --------------------------------------------------------------------------------------
 
 static bool due(const struct connection *connection)
 {
@@ -334,7 +334,7 @@ void connection_write(struct connection *connection)
     }
 }
 
-// --- ending ----------------------------------------------------------------------------------------
+// --- ending --------------------------------------------------------------------------------------
 
 void connection_advance(struct connection *connection, int64_t now_ns)
 {

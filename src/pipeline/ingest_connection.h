@@ -1,5 +1,5 @@
-// One connection of the ingest server: its buffers, its state, what it may do next. Knows sockets and
-// frames, but neither the bus nor other connections. Internal to ingest.
+// One connection of the ingest server: its buffers, its state, what it may do next. Knows sockets
+// and frames, but neither the bus nor other connections. Internal to ingest.
 //
 //            hello          end of input, refusal, stop      all frames published       all written
 //   HELLO ──────────► OPEN ───────────────────────► ENDING ────────────────────► LEAVING ─────► FREE
@@ -73,8 +73,8 @@ void connection_read(struct connection *connection);
 // Writes what is due, as far as the socket takes it.
 void connection_write(struct connection *connection);
 
-// The next whole frame that is not taken yet; it is taken then. false when there is none. A head that
-// is no frame's refuses the connection.
+// The next whole frame that is not taken yet; it is taken then. false when there is none. A head
+// that is no frame's refuses the connection.
 bool connection_take_frame(struct connection *connection, struct connection_frame *out_frame);
 // What was taken is durable: of its frames the first `count`, which is all unless one was refused.
 void connection_settle(struct connection *connection, uint64_t count);
@@ -84,8 +84,8 @@ void connection_refuse(struct connection *connection, enum wire_refusal refusal,
                        ...) PRINTF_LIKE(3, 4);
 // Forgets what is not durable, so that no frame is left to be published; the refusal stays.
 void connection_drop_input(struct connection *connection);
-// Writes what is due. HELLO past its deadline is refused; ENDING becomes LEAVING when no whole frame is
-// left, and LEAVING becomes FREE when all is written or its deadline has passed.
+// Writes what is due. HELLO past its deadline is refused; ENDING becomes LEAVING when no whole
+// frame is left, and LEAVING becomes FREE when all is written or its deadline has passed.
 void connection_advance(struct connection *connection, int64_t now_ns);
 
 #endif

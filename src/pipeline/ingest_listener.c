@@ -28,7 +28,8 @@ static enum err system_error(const char *what, int number, struct why *why)
     return why_set(why, err, "%s: %s", what, strerror(number));
 }
 
-// An owner that died leaves its socket behind. The directory's lock is ours, so nobody listens there.
+// An owner that died leaves its socket behind. The directory's lock is ours, so nobody listens
+// there.
 static enum err remove_stale_socket(int directory_fd, struct why *why)
 {
     struct stat status;

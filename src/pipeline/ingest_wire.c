@@ -1,5 +1,5 @@
-// Bytes and address. A path longer than an address holds is no error: data directories of tests and of
-// deep trees are reached by a descriptor instead.
+// Bytes and address. A path longer than an address holds is no error: data directories of tests and
+// of deep trees are reached by a descriptor instead.
 #include "ingest_wire.h"
 
 #include "ingest.h"

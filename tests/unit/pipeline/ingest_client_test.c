@@ -18,7 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-// --- the window ------------------------------------------------------------------------------------
+// --- the window ----------------------------------------------------------------------------------
 
 static enum err judge_away(void *context, enum bus_topic topic, const struct bus_outgoing *messages,
                            size_t count, struct why *why)
@@ -142,10 +142,10 @@ static void send_that_waits_goes_on_when_the_window_opens(void **state)
     window_deinit(&self);
 }
 
-// --- servers that misbehave ------------------------------------------------------------------------
+// --- servers that misbehave ----------------------------------------------------------------------
 
-// Says `greeting`, reads `wanted_size` bytes behind the client's hello, says `answer`, then ends the
-// connection, at once or after the client did.
+// Says `greeting`, reads `wanted_size` bytes behind the client's hello, says `answer`, then ends
+// the connection, at once or after the client did.
 struct fake_server {
     struct ingest_rig rig; // its directory only
     int listen_fd;

@@ -35,7 +35,7 @@ static size_t make_frames(char *out, unsigned topic, const char *prefix, size_t 
     return size;
 }
 
-// --- pieces ----------------------------------------------------------------------------------------
+// --- pieces --------------------------------------------------------------------------------------
 
 static void writer_of_single_bytes_is_understood(void **state)
 {
@@ -100,7 +100,7 @@ static void everything_in_one_piece_with_the_hello_is_understood(void **state)
     ingest_rig_deinit(&rig);
 }
 
-// --- going away ------------------------------------------------------------------------------------
+// --- going away ----------------------------------------------------------------------------------
 
 // A client that dies after every number of bytes leaves exactly its whole frames.
 static void client_that_dies_at_any_byte_leaves_its_whole_frames(void **state)
@@ -144,7 +144,8 @@ static enum err judge_gate(void *context, enum bus_topic topic, const struct bus
     return ERR_OK;
 }
 
-// The server learns of the end by an acknowledgement that finds nobody, before it has read the rest.
+// The server learns of the end by an acknowledgement that finds nobody, before it has read the
+// rest.
 static void frames_of_a_client_that_went_without_its_answers_are_published(void **state)
 {
     (void)state;
@@ -219,7 +220,7 @@ static void place_of_a_client_that_went_is_free_again(void **state)
     ingest_rig_deinit(&rig);
 }
 
-// --- what is refused -------------------------------------------------------------------------------
+// --- what is refused -----------------------------------------------------------------------------
 
 static void hello_of_something_else_is_refused(void **state)
 {
@@ -408,7 +409,7 @@ static void client_without_a_hello_is_refused_after_ten_seconds(void **state)
     ingest_rig_deinit(&rig);
 }
 
-// --- slow readers ----------------------------------------------------------------------------------
+// --- slow readers --------------------------------------------------------------------------------
 
 static void reader_that_is_slow_delays_nobody_and_hears_the_last_count(void **state)
 {
@@ -457,7 +458,8 @@ static void reader_that_never_reads_delays_the_stop_by_seconds_at_most(void **st
     ingest_rig_deinit(&rig);
 }
 
-// Writes copies of the frame until neither the socket nor the server takes more. Gives the bytes written.
+// Writes copies of the frame until neither the socket nor the server takes more. Gives the bytes
+// written.
 static size_t write_until_full(struct ingest_rig *rig, int fd, const char *frame, size_t frame_size)
 {
     size_t written = 0;

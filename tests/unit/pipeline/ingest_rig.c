@@ -27,7 +27,7 @@ static void check(enum err err, const struct why *why)
     }
 }
 
-// --- the bus in between ----------------------------------------------------------------------------
+// --- the bus in between --------------------------------------------------------------------------
 
 static enum err judged_publish(struct bus *bus, enum bus_topic topic,
                                const struct bus_outgoing *messages, size_t count, struct why *why)
@@ -90,7 +90,7 @@ uint64_t ingest_rig_connections(struct ingest_rig *rig)
     return figures.connections;
 }
 
-// --- life ------------------------------------------------------------------------------------------
+// --- life ----------------------------------------------------------------------------------------
 
 static void path_in(const struct ingest_rig *rig, const char *name, char *out, size_t cap)
 {
@@ -175,7 +175,7 @@ size_t ingest_rig_logged(struct ingest_rig *rig, const char *text)
     return count;
 }
 
-// --- looking ---------------------------------------------------------------------------------------
+// --- looking -------------------------------------------------------------------------------------
 
 static size_t pull_some(struct ingest_rig *rig, enum bus_topic topic, struct arena *arena,
                         char ***in_out_bodies, size_t count)
@@ -228,7 +228,7 @@ void ingest_rig_expect(struct ingest_rig *rig, enum bus_topic topic, const char 
     free(bodies);
 }
 
-// --- the client ------------------------------------------------------------------------------------
+// --- the client ----------------------------------------------------------------------------------
 
 struct ingest_client *ingest_rig_connect(struct ingest_rig *rig)
 {
@@ -257,7 +257,7 @@ void ingest_rig_flush(struct ingest_client *client, uint64_t expected_durable)
     assert_int_equal(ingest_client_durable(client), expected_durable);
 }
 
-// --- bare bytes ------------------------------------------------------------------------------------
+// --- bare bytes ----------------------------------------------------------------------------------
 
 int raw_connect(struct ingest_rig *rig)
 {

@@ -1,5 +1,5 @@
-// An ingest server on the embedded bus in a fresh directory, with a bus in between that tests can make
-// refuse, and a client of bare bytes.
+// An ingest server on the embedded bus in a fresh directory, with a bus in between that tests can
+// make refuse, and a client of bare bytes.
 #ifndef TILL_INGEST_RIG_H
 #define TILL_INGEST_RIG_H
 
@@ -75,7 +75,8 @@ void raw_frame(int fd, unsigned topic, const char *body);
 void raw_expect_hello(int fd);
 // Reads acknowledgements until one says `durable`; a larger one fails the test.
 void raw_expect_durable(int fd, uint64_t durable);
-// Reads acknowledgements until a refusal comes, which must say this; then the end of the connection.
+// Reads acknowledgements until a refusal comes, which must say this; then the end of the
+// connection.
 void raw_expect_refusal(int fd, enum wire_refusal refusal, uint64_t durable, const char *text_part);
 void raw_expect_end(int fd);
 int raw_open(struct ingest_rig *rig); // connected, greeted and taken

@@ -76,7 +76,7 @@ static void empty_message_is_a_message(void **state)
     ingest_rig_deinit(&rig);
 }
 
-// --- several clients -------------------------------------------------------------------------------
+// --- several clients -----------------------------------------------------------------------------
 
 #define CLIENT_COUNT      6
 #define CLIENT_MESSAGES   400u
@@ -210,7 +210,7 @@ static void accept_that_fails_for_a_while_is_tried_again(void **state)
     ingest_rig_deinit(&rig);
 }
 
-// --- the bus refuses -------------------------------------------------------------------------------
+// --- the bus refuses -----------------------------------------------------------------------------
 
 // Refuses as long as `err` is set, `topic` only.
 struct refusing {
@@ -390,7 +390,7 @@ static void frames_behind_a_refused_message_are_not_published(void **state)
     ingest_rig_deinit(&rig);
 }
 
-// --- stopping --------------------------------------------------------------------------------------
+// --- stopping ------------------------------------------------------------------------------------
 
 // Holds the first message until everything else is written, then asks for the stop from inside the
 // next publish: more was read by then than one batch holds.
@@ -538,7 +538,7 @@ static void client_is_told_when_the_owner_ends(void **state)
     ingest_rig_deinit(&rig);
 }
 
-// --- the socket's file -----------------------------------------------------------------------------
+// --- the socket's file ---------------------------------------------------------------------------
 
 static void socket_path(const struct ingest_rig *rig, char out[512])
 {
@@ -662,7 +662,7 @@ static void directories_of_any_length_work(void **state)
     }
 }
 
-// --- memory ----------------------------------------------------------------------------------------
+// --- memory --------------------------------------------------------------------------------------
 
 // Starts, sends three messages and stops. What was acknowledged before something failed.
 static uint64_t publish_three(struct ingest_rig *rig)
