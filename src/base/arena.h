@@ -31,12 +31,11 @@ void *arena_alloc_array(struct arena *arena, size_t count, size_t size);
 char *arena_copy(struct arena *arena, const void *bytes, size_t size);
 
 bool arena_overflowed(const struct arena *arena);
-void arena_reset(struct arena *arena);                // forgets all, clears the overflow
-size_t arena_mark(const struct arena *arena);         // for arena_rewind
-void arena_rewind(struct arena *arena, size_t mark);  // forgets what came after; keeps the overflow
+void arena_reset(struct arena *arena);               // forgets all, clears the overflow
+size_t arena_mark(const struct arena *arena);        // for arena_rewind
+void arena_rewind(struct arena *arena, size_t mark); // forgets what came after; keeps the overflow
 
-#define ARENA_NEW(arena, type) ((type *)arena_alloc((arena), sizeof(type)))
-#define ARENA_ARRAY(arena, type, count) \
-    ((type *)arena_alloc_array((arena), (count), sizeof(type)))
+#define ARENA_NEW(arena, type)          ((type *)arena_alloc((arena), sizeof(type)))
+#define ARENA_ARRAY(arena, type, count) ((type *)arena_alloc_array((arena), (count), sizeof(type)))
 
 #endif

@@ -7,8 +7,8 @@
 #include "buf.h"
 #include "text.h"
 
-#define ATTRIBUTE_COUNT_MAX 100
-#define ATTRIBUTE_KEY_SIZE_MAX 256
+#define ATTRIBUTE_COUNT_MAX      100
+#define ATTRIBUTE_KEY_SIZE_MAX   256
 #define ATTRIBUTE_VALUE_SIZE_MAX 1024
 
 struct attribute {

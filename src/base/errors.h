@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 #define MUST_USE __attribute__((warn_unused_result))
-#define PRINTF_LIKE(format_index, first_index) \
+#define PRINTF_LIKE(format_index, first_index)                                                     \
     __attribute__((format(printf, format_index, first_index)))
 
 enum err_class {
@@ -20,29 +20,29 @@ enum err_class {
 };
 
 // X(name, class, text, exit code of the command line when this error ends a command)
-#define ERR_TABLE(X)                                                               \
-    X(ERR_OK, NONE, "ok", 0)                                                       \
-    X(ERR_FULL, RETRY, "a limit of disk, backlog or memory is reached", 69)        \
-    X(ERR_BUSY, RETRY, "the other side is busy", 69)                               \
-    X(ERR_TIMEOUT, RETRY, "no answer in time", 69)                                 \
-    X(ERR_UNAVAILABLE, RETRY, "the service or directory is unavailable", 69)       \
-    X(ERR_INVALID, REJECT, "not valid", 1)                                         \
-    X(ERR_TOO_LARGE, REJECT, "larger than the limit", 1)                           \
-    X(ERR_NOT_FOUND, REJECT, "not found", 1)                                       \
-    X(ERR_EXISTS, REJECT, "exists already", 1)                                     \
-    X(ERR_EXPIRED, REJECT, "the lease has expired", 1)                             \
-    X(ERR_USAGE, REJECT, "wrong use of the command line", 2)                       \
-    X(ERR_CHECK_FAILED, REJECT, "a check failed", 3)                               \
-    X(ERR_NO_MEMORY, STOP, "out of memory", 1)                                     \
-    X(ERR_IO, STOP, "input or output failed", 1)                                   \
-    X(ERR_CORRUPT, STOP, "stored bytes are damaged", 1)                            \
-    X(ERR_LOCKED, STOP, "locked by another process", 69)                           \
-    X(ERR_READ_ONLY, STOP, "read-only", 69)                                        \
-    X(ERR_PERMISSION, STOP, "permission denied", 77)                               \
-    X(ERR_CONFIG, STOP, "bad configuration", 78)                                   \
-    X(ERR_SCHEMA, STOP, "made by another version of till", 1)                      \
-    X(ERR_CLOSED, STOP, "closed", 1)                                               \
-    X(ERR_DRAIN_TIMEOUT, STOP, "drain timed out", 75)                              \
+#define ERR_TABLE(X)                                                                               \
+    X(ERR_OK, NONE, "ok", 0)                                                                       \
+    X(ERR_FULL, RETRY, "a limit of disk, backlog or memory is reached", 69)                        \
+    X(ERR_BUSY, RETRY, "the other side is busy", 69)                                               \
+    X(ERR_TIMEOUT, RETRY, "no answer in time", 69)                                                 \
+    X(ERR_UNAVAILABLE, RETRY, "the service or directory is unavailable", 69)                       \
+    X(ERR_INVALID, REJECT, "not valid", 1)                                                         \
+    X(ERR_TOO_LARGE, REJECT, "larger than the limit", 1)                                           \
+    X(ERR_NOT_FOUND, REJECT, "not found", 1)                                                       \
+    X(ERR_EXISTS, REJECT, "exists already", 1)                                                     \
+    X(ERR_EXPIRED, REJECT, "the lease has expired", 1)                                             \
+    X(ERR_USAGE, REJECT, "wrong use of the command line", 2)                                       \
+    X(ERR_CHECK_FAILED, REJECT, "a check failed", 3)                                               \
+    X(ERR_NO_MEMORY, STOP, "out of memory", 1)                                                     \
+    X(ERR_IO, STOP, "input or output failed", 1)                                                   \
+    X(ERR_CORRUPT, STOP, "stored bytes are damaged", 1)                                            \
+    X(ERR_LOCKED, STOP, "locked by another process", 69)                                           \
+    X(ERR_READ_ONLY, STOP, "read-only", 69)                                                        \
+    X(ERR_PERMISSION, STOP, "permission denied", 77)                                               \
+    X(ERR_CONFIG, STOP, "bad configuration", 78)                                                   \
+    X(ERR_SCHEMA, STOP, "made by another version of till", 1)                                      \
+    X(ERR_CLOSED, STOP, "closed", 1)                                                               \
+    X(ERR_DRAIN_TIMEOUT, STOP, "drain timed out", 75)                                              \
     X(ERR_INTERNAL, STOP, "a rule of the program itself was broken", 1)
 
 enum err {

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HASH_SIZE 16 // bytes
+#define HASH_SIZE     16 // bytes
 #define HASH_HEX_SIZE 33
 
 struct hash {

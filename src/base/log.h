@@ -29,8 +29,8 @@ struct log_field {
 };
 
 #define LOG_TEXT(key, value) ((struct log_field){(key), LOG_FIELD_TEXT, (value), 0})
-#define LOG_STR(key, value) ((struct log_field){(key), LOG_FIELD_TEXT, text_of(value), 0})
-#define LOG_INT(key, value) ((struct log_field){(key), LOG_FIELD_INT, {0, 0}, (int64_t)(value)})
+#define LOG_STR(key, value)  ((struct log_field){(key), LOG_FIELD_TEXT, text_of(value), 0})
+#define LOG_INT(key, value)  ((struct log_field){(key), LOG_FIELD_INT, {0, 0}, (int64_t)(value)})
 
 // Writes to fd; json unless the fd is a terminal (log_init decides; the caller may set .json after).
 void log_init(struct log *log, int fd, enum log_level level_min, struct clock clock);
@@ -40,14 +40,16 @@ void log_init(struct log *log, int fd, enum log_level level_min, struct clock cl
 void log_write(struct log *log, enum log_level level, const char *component, const char *message,
                const struct log_field *fields, size_t field_count);
 
-#define log_debug(log, component, message, ...) \
+#define log_debug(log, component, message, ...)                                                    \
     LOG_AT(log, LOG_DEBUG, component, message, __VA_ARGS__)
-#define log_info(log, component, message, ...) LOG_AT(log, LOG_INFO, component, message, __VA_ARGS__)
-#define log_warn(log, component, message, ...) LOG_AT(log, LOG_WARN, component, message, __VA_ARGS__)
-#define log_error(log, component, message, ...) \
+#define log_info(log, component, message, ...)                                                     \
+    LOG_AT(log, LOG_INFO, component, message, __VA_ARGS__)
+#define log_warn(log, component, message, ...)                                                     \
+    LOG_AT(log, LOG_WARN, component, message, __VA_ARGS__)
+#define log_error(log, component, message, ...)                                                    \
     LOG_AT(log, LOG_ERROR, component, message, __VA_ARGS__)
-#define LOG_AT(log, level, component, message, ...)                                              \
-    log_write((log), (level), (component), (message), (const struct log_field[]){__VA_ARGS__},   \
+#define LOG_AT(log, level, component, message, ...)                                                \
+    log_write((log), (level), (component), (message), (const struct log_field[]){__VA_ARGS__},     \
               sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
 
 bool log_level_parse(struct text text, enum log_level *out_level);

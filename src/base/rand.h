@@ -12,9 +12,9 @@ struct rand {
 
 void rand_seed(struct rand *rand, uint64_t seed);
 uint64_t rand_u64(struct rand *rand);
-uint64_t rand_below(struct rand *rand, uint64_t bound);               // 0 ... bound-1; bound > 0
-int64_t rand_between(struct rand *rand, int64_t low, int64_t high);   // both ends included
-bool rand_chance_ppm(struct rand *rand, uint32_t parts_per_million);  // true that often
+uint64_t rand_below(struct rand *rand, uint64_t bound);              // 0 ... bound-1; bound > 0
+int64_t rand_between(struct rand *rand, int64_t low, int64_t high);  // both ends included
+bool rand_chance_ppm(struct rand *rand, uint32_t parts_per_million); // true that often
 uint64_t rand_seed_from_system(void); // for a seed that is then printed
 
 #endif

@@ -12,7 +12,7 @@ struct text {
     size_t size;      // bytes
 };
 
-#define TEXT(literal) ((struct text){(literal), sizeof(literal) - 1})
+#define TEXT(literal)    ((struct text){(literal), sizeof(literal) - 1})
 #define TEXT_PRINT(text) (int)(text).size, (text).data // for "%.*s"
 
 struct text text_of(const char *zero_terminated); // NULL gives the empty text

@@ -31,9 +31,9 @@ struct bus_handle {
 };
 
 struct bus_message {
-    struct text message_id; // unique in its topic; the same at every redelivery
-    uint64_t sequence;      // position in the topic, 1, 2, 3, ... where the bus has one; else 0
-    int64_t published_us;   // the broker's clock
+    struct text message_id;    // unique in its topic; the same at every redelivery
+    uint64_t sequence;         // position in the topic, 1, 2, 3, ... where the bus has one; else 0
+    int64_t published_us;      // the broker's clock
     uint32_t delivery_attempt; // 1 at first
     struct text data;
     struct attributes attributes;
@@ -57,8 +57,8 @@ struct bus_ops {
                      size_t *out_count, struct why *why);
     enum err (*ack)(struct bus *bus, enum bus_topic subscription, const struct bus_handle *handles,
                     size_t count, struct why *why);
-    enum err (*nack)(struct bus *bus, enum bus_topic subscription,
-                     const struct bus_handle *handles, size_t count, struct why *why);
+    enum err (*nack)(struct bus *bus, enum bus_topic subscription, const struct bus_handle *handles,
+                     size_t count, struct why *why);
     enum err (*extend)(struct bus *bus, enum bus_topic subscription,
                        const struct bus_handle *handles, size_t count, int64_t lease_us,
                        struct why *why);

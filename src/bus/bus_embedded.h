@@ -6,12 +6,12 @@
 #include "clock.h"
 
 struct bus_embedded_options {
-    const char *path;          // of topics.db; created when absent unless read_only
+    const char *path; // of topics.db; created when absent unless read_only
     struct clock clock;
-    int64_t lease_us;          // 0: the default of 60 s
-    uint64_t backlog_max;      // messages a topic may hold unacked; 0: the default
-    uint64_t size_max;         // bytes of topics.db; 0: the default
-    bool read_only;            // for reports beside a running owner: only backlog works
+    int64_t lease_us;     // 0: the default of 60 s
+    uint64_t backlog_max; // messages a topic may hold unacked; 0: the default
+    uint64_t size_max;    // bytes of topics.db; 0: the default
+    bool read_only;       // for reports beside a running owner: only backlog works
 };
 
 // Opens (creates, recovers) the log. One process a file may open it for writing; the data directory's

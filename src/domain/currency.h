@@ -18,8 +18,8 @@ struct currency {
 // Finds an active code of exactly three capital letters. Fund codes, metals, XTS and XXX are not
 // currencies here. false when unknown.
 bool currency_find(struct text code, struct currency *out_currency);
-struct text currency_code(struct currency currency);   // "USD"; "" for none
-unsigned currency_exponent(struct currency currency);  // decimal digits of the minor unit, 0 ... 4
+struct text currency_code(struct currency currency);  // "USD"; "" for none
+unsigned currency_exponent(struct currency currency); // decimal digits of the minor unit, 0 ... 4
 bool currency_equal(struct currency a, struct currency b);
 unsigned currency_count(void); // indexes run from 1 to this, both included
 struct currency currency_usd(void);

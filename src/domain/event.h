@@ -17,17 +17,17 @@ enum event_kind { EVENT_ORDER, EVENT_PAYMENT, EVENT_NOTE };
 
 // What happened to a payment event beside what producers said. Notes are kept for good.
 // X(name, text)
-#define NOTE_TABLE(X)            \
-    X(PARKED, "PARKED")          \
-    X(DEAD, "DEAD")              \
-    X(DISCARDED, "DISCARDED")    \
+#define NOTE_TABLE(X)                                                                              \
+    X(PARKED, "PARKED")                                                                            \
+    X(DEAD, "DEAD")                                                                                \
+    X(DISCARDED, "DISCARDED")                                                                      \
     X(REPLAYED, "REPLAYED")
 
 enum note_kind {
 #define X(name, text) NOTE_##name,
     NOTE_TABLE(X)
 #undef X
-    NOTE_COUNT
+        NOTE_COUNT
 };
 
 struct note {

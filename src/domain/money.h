@@ -9,17 +9,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MONEY_PRICE_MINOR_MAX  INT64_C(1000000000000)    // 10^12, unit price and amount
-#define MONEY_TOTAL_MINOR_MAX  INT64_C(1000000000000000) // 10^15, price x quantity
+#define MONEY_PRICE_MINOR_MAX    INT64_C(1000000000000)    // 10^12, unit price and amount
+#define MONEY_TOTAL_MINOR_MAX    INT64_C(1000000000000000) // 10^15, price x quantity
 #define MONEY_LENIENT_DIGITS_MAX 17 // significant digits that a printed double can have
 
 enum money_parsed {
     MONEY_EXACT,
-    MONEY_ROUNDED,       // only with lenient; half-even on the decimal text
-    MONEY_NOT_A_NUMBER,  // not the grammar of a JSON number
-    MONEY_TOO_PRECISE,   // more digits than the minor unit has
-    MONEY_OUT_OF_RANGE,  // does not fit; also every exponent beyond +-400
-    MONEY_NEGATIVE,      // below zero (-0 is zero)
+    MONEY_ROUNDED,      // only with lenient; half-even on the decimal text
+    MONEY_NOT_A_NUMBER, // not the grammar of a JSON number
+    MONEY_TOO_PRECISE,  // more digits than the minor unit has
+    MONEY_OUT_OF_RANGE, // does not fit; also every exponent beyond +-400
+    MONEY_NEGATIVE,     // below zero (-0 is zero)
 };
 
 // Reads a JSON number ("12", "12.5", "1e2", "-0.0"; no leading zeros or '+') as minor units of a

@@ -9,26 +9,26 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ORDER_ITEM_SIZE_MAX             256  // bytes, at least 1
-#define ORDER_SHIPPING_ADDRESS_SIZE_MAX 512  // bytes, may be 0
-#define ORDER_CREATION_DATE_SIZE_MAX    64   // bytes, at least 1
+#define ORDER_ITEM_SIZE_MAX             256 // bytes, at least 1
+#define ORDER_SHIPPING_ADDRESS_SIZE_MAX 512 // bytes, may be 0
+#define ORDER_CREATION_DATE_SIZE_MAX    64  // bytes, at least 1
 #define ORDER_QUANTITY_MAX              1000000
 #define ORDER_VERSION_MAX               (INT64_C(1) << 31)
 
 // X(name, text); the order is the rank that settles a tie of two versions
-#define ORDER_STATUS_TABLE(X)    \
-    X(PENDING, "Pending")        \
-    X(CONFIRMED, "Confirmed")    \
-    X(SHIPPED, "Shipped")        \
-    X(DELIVERED, "Delivered")    \
-    X(CANCELLED, "Cancelled")    \
+#define ORDER_STATUS_TABLE(X)                                                                      \
+    X(PENDING, "Pending")                                                                          \
+    X(CONFIRMED, "Confirmed")                                                                      \
+    X(SHIPPED, "Shipped")                                                                          \
+    X(DELIVERED, "Delivered")                                                                      \
+    X(CANCELLED, "Cancelled")                                                                      \
     X(RETURNED, "Returned")
 
 enum order_status {
 #define X(name, text) ORDER_STATUS_##name,
     ORDER_STATUS_TABLE(X)
 #undef X
-    ORDER_STATUS_COUNT
+        ORDER_STATUS_COUNT
 };
 
 struct order {

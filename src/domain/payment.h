@@ -15,19 +15,19 @@
 #define PAYMENT_LAST_FOUR_SIZE    4  // digits, or none
 
 // X(name, text); the order is the rank that picks the status shown of several events
-#define PAYMENT_STATUS_TABLE(X)                     \
-    X(PENDING, "Pending")                           \
-    X(FAILED, "Failed")                             \
-    X(COMPLETED, "Completed")                       \
-    X(REFUNDED, "Refunded")                         \
-    X(CHARGEBACK, "Chargeback")                     \
+#define PAYMENT_STATUS_TABLE(X)                                                                    \
+    X(PENDING, "Pending")                                                                          \
+    X(FAILED, "Failed")                                                                            \
+    X(COMPLETED, "Completed")                                                                      \
+    X(REFUNDED, "Refunded")                                                                        \
+    X(CHARGEBACK, "Chargeback")                                                                    \
     X(CHARGEBACK_REVERSED, "ChargebackReversed")
 
 enum payment_status {
 #define X(name, text) PAYMENT_STATUS_##name,
     PAYMENT_STATUS_TABLE(X)
 #undef X
-    PAYMENT_STATUS_COUNT
+        PAYMENT_STATUS_COUNT
 };
 
 struct payment {
