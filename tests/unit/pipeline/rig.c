@@ -56,6 +56,9 @@ static enum err open_parts(struct rig *rig, struct why *why)
     struct arena *arenas[] = {&rig->batch.arena, &rig->sweeper.arena, &rig->dead_letters.arena};
     for (size_t i = 0; err == ERR_OK && i < sizeof(arenas) / sizeof(arenas[0]); i++) {
         err = arena_init(arenas[i], rig->arena_size); // the usual ones are slow to poison
+        if (err != ERR_OK) {
+            (void)why_set(why, err, "no memory for an arena");
+        }
     }
     return err == ERR_OK
                ? lane_open(&rig->lane, rig->store, rig->bus, &rig->rules, clock, NULL, why)
@@ -80,11 +83,19 @@ void rig_open(struct rig *rig)
     check(rig_try_open(rig, &why), &why);
 }
 
+enum err rig_try_close(struct rig *rig, struct why *why)
+{
+    enum err err = lane_close(&rig->lane, why);
+    if (err == ERR_OK) {
+        release(rig);
+    }
+    return err;
+}
+
 void rig_close(struct rig *rig)
 {
     struct why why = {0};
-    check(lane_close(&rig->lane, &why), &why);
-    release(rig);
+    check(rig_try_close(rig, &why), &why);
 }
 
 // The files of a rig that hold something; the shared-memory index is made anew by whoever opens.
@@ -140,7 +151,7 @@ void rig_crash(struct rig *rig)
     }
 }
 
-void rig_init(struct rig *rig)
+void rig_init_closed(struct rig *rig)
 {
     memset(rig, 0, sizeof(*rig));
     // In memory where that can be: these tests kill a process, not a machine.
@@ -153,6 +164,11 @@ void rig_init(struct rig *rig)
     rig->rules = pipeline_rules_default();
     rig->arena_size = RIG_ARENA_SIZE;
     rig->limits = (struct batch_limits){4096, 4u << 20, true, true};
+}
+
+void rig_init(struct rig *rig)
+{
+    rig_init_closed(rig);
     rig_open(rig);
 }
 

@@ -34,7 +34,8 @@ struct rig {
     bool open;
 };
 
-void rig_init(struct rig *rig);   // a new directory, opened
+void rig_init(struct rig *rig); // a new directory, opened
+void rig_init_closed(struct rig *rig);
 void rig_deinit(struct rig *rig); // closed and removed
 
 void rig_open(struct rig *rig);
@@ -46,6 +47,7 @@ void rig_crash(struct rig *rig);
 // The same, and the calls below, for tests in which they may fail. After a failed open nothing is
 // open; after any other failure only rig_crash makes sense, unless the error's class is RETRY.
 MUST_USE enum err rig_try_open(struct rig *rig, struct why *why);
+MUST_USE enum err rig_try_close(struct rig *rig, struct why *why);
 MUST_USE enum err rig_try_publish(struct rig *rig, enum bus_topic topic, struct text body,
                                   struct why *why);
 MUST_USE enum err rig_try_run(struct rig *rig, struct why *why);

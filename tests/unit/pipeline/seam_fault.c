@@ -168,10 +168,15 @@ static void wrap_store(struct store *store)
     store->ops = &wrapped;
 }
 
-void seam_fault_arm(struct rig *rig, uint64_t nth, enum seam_death death)
+void seam_fault_follow(struct rig *rig)
 {
     wrap_bus(rig->bus);
     wrap_store(rig->store);
+}
+
+void seam_fault_arm(struct rig *rig, uint64_t nth, enum seam_death death)
+{
+    seam_fault_follow(rig);
     fault.nth = nth;
     fault.death = death;
     fault.count = 0;

@@ -1,7 +1,7 @@
 // Makes the process "die" at the n-th call of the bus or the store: that call answers ERR_IO, either
 // without having done its work or after it, and so does every call from then on. The test then
 // crashes the rig and opens it again. Wraps the operations of an open rig; opening it again brings
-// the real ones back.
+// the real ones back, unless seam_fault_follow is called.
 #ifndef TILL_SEAM_FAULT_H
 #define TILL_SEAM_FAULT_H
 
@@ -14,6 +14,7 @@ enum seam_death {
 
 // From now on counts the calls; the nth dies (0: none). One rig at a time.
 void seam_fault_arm(struct rig *rig, uint64_t nth, enum seam_death death);
+void seam_fault_follow(struct rig *rig); // goes on counting in a rig that was opened again
 bool seam_fault_hit(void);
 uint64_t seam_fault_count(void); // calls since the last arm
 

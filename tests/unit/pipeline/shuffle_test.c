@@ -1,6 +1,7 @@
 // The facts are a function of the set of messages: whatever the order in which they come, however
 // often, however cut into batches, and wherever the process dies in between.
 #include "event_bag.h"
+#include "picture.h"
 #include "rig.h"
 #include "seam_fault.h"
 #include "test_seed.h"
@@ -17,50 +18,6 @@
 #include <string.h>
 
 #define EXTRA_PERCENT 30
-
-// --- what must not depend on the history -----------------------------------------------------------
-
-#define PICTURE_PARTS 5
-
-static const char *const picture_queries[PICTURE_PARTS] = {
-    "SELECT * FROM orders_payments_facts ORDER BY order_id, payment_id",
-    "SELECT * FROM facts_by_customer ORDER BY customer_id, order_id, payment_id",
-    "SELECT * FROM facts_by_day ORDER BY day, order_id, payment_id",
-    // Publish times are the history's own; notes are till's.
-    "SELECT order_id, kind, entity_id, event_id, content_hash, customer_id, item, quantity, price,"
-    " shipping_address, status, stated_time, payment_method, card_last_four, amount, currency"
-    " FROM order_events WHERE kind <> 'NOTE' ORDER BY 1, 2, 3, 4, 5",
-    // A refused message that comes twice is two dead letters. Which side of an unmatched conflict its
-    // letter names depends on which one had come when it was written.
-    "SELECT DISTINCT reason, order_id, payment_id, event_id, CASE reason WHEN 'E_UNMATCHED' THEN ''"
-    " WHEN 'E_CONFLICT' THEN id ELSE body END FROM dead_letters WHERE state <> 'HEALED'"
-    " ORDER BY 1, 2, 3, 4, 5",
-};
-
-struct picture {
-    char *parts[PICTURE_PARTS];
-};
-
-static void picture_take(struct rig *rig, struct picture *out)
-{
-    for (size_t i = 0; i < PICTURE_PARTS; i++) {
-        out->parts[i] = rig_query(rig, picture_queries[i]);
-    }
-}
-
-static void picture_deinit(struct picture *picture)
-{
-    for (size_t i = 0; i < PICTURE_PARTS; i++) {
-        free(picture->parts[i]);
-    }
-}
-
-static void assert_same_picture(const struct picture *picture, const struct picture *expected)
-{
-    for (size_t i = 0; i < PICTURE_PARTS; i++) {
-        assert_string_equal(picture->parts[i], expected->parts[i]);
-    }
-}
 
 // --- histories -------------------------------------------------------------------------------------
 
@@ -201,7 +158,7 @@ static void assert_every_history_agrees(const struct bag *bag, size_t histories,
     for (size_t i = 0; i < histories * (is_full_run() ? 20 : 1); i++) {
         struct picture picture;
         play(bag, seed + i, 6, &picture);
-        assert_same_picture(&picture, &expected);
+        picture_assert_same(&picture, &expected);
         picture_deinit(&picture);
     }
     picture_deinit(&expected);
