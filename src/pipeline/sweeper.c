@@ -255,7 +255,9 @@ enum err sweeper_step(struct sweeper *sweeper, int64_t now_us, bool final, bool 
     struct waiting_bucket *buckets = NULL;
     size_t count = 0;
     *out_done = true;
-    if (err == ERR_OK) {
+    if (err != ERR_OK) {
+        (void)why_set(why, err, "no memory for the list of due buckets");
+    } else {
         err = store_due_buckets(sweeper->matcher.store, final ? INT64_MAX : now_us,
                                 SWEEPER_BUCKETS_MAX, &list, &buckets, &count, why);
     }
