@@ -78,7 +78,8 @@ static enum err open_with(const char *path, int flags, const char *pragmas, sqli
     }
     enum err err = ERR_OK;
     if (code != SQLITE_OK) { // the connection doesn't know its file yet
-        err = sqlite3_system_errno(db) == ENOENT ? ERR_NOT_FOUND : sqlite_err_of(code);
+        bool absent = (code & 0xff) == SQLITE_CANTOPEN && sqlite3_system_errno(db) == ENOENT;
+        err = absent ? ERR_NOT_FOUND : sqlite_err_of(code);
         (void)why_set(why, err, "%s: cannot open: %s (code %d)", path, sqlite3_errmsg(db), code);
     }
     if (err == ERR_OK) {
