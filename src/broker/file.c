@@ -97,8 +97,8 @@ enum err file_error(const char *path, sqlite3 *connection, int result, const cha
     case SQLITE_NOTADB:
         return why_set(why, ERR_CORRUPT,
                        "%s is damaged (found while %s); nothing was changed: put the file and its "
-                       "-wal aside, then restore a copy or save what is readable with "
-                       "sqlite3 -readonly and .recover",
+                       "-wal aside, then restore a copy or read on with "
+                       "sqlite3 -readonly what can still be read",
                        path, doing);
     case SQLITE_IOERR:
         return io_error(path, result, system_error, doing, why);

@@ -50,7 +50,7 @@ enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
     X(dead_letters_max_age, "dead_letters.max_age", DURATION, "30d", 1 * MIN, 3650 * DAY, NULL,    \
       "after this a dead letter is checked no more and counts as expired")                         \
     X(store_customer_index, "store.customer_index", BOOL, "true", 0, 0, NULL,                      \
-      "keep the index of orders by customer")                                                      \
+      "keep the indexes of orders by customer and by day")                                         \
     X(run_drain_timeout, "run.drain_timeout", DURATION, "30s", 0, 1 * HR, NULL,                    \
       "how long the end of a run may take to finish what is in hand")
 

@@ -75,7 +75,8 @@ static void add_label(struct buf *out, const char *label)
 
 static void add_right(struct buf *out, struct text text)
 {
-    add_padding(out, NUMBER_WIDTH, text.size);
+    buf_add_char(out, ' '); // however wide the number before it was
+    add_padding(out, NUMBER_WIDTH - 1, text.size);
     buf_add_text(out, text);
 }
 

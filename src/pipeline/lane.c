@@ -13,6 +13,32 @@ static enum applied_topic applied_topic_of(enum bus_topic source)
     return source == BUS_ORDERS ? APPLIED_ORDERS : APPLIED_PAYMENTS;
 }
 
+// Loads what was applied of a topic. Numbers beyond those that the log has given out mean that an
+// older topics.db was put in its place: its next messages would bear numbers that count as applied,
+// and be acked unseen.
+static enum err load_applied(struct lane *lane, enum applied_topic topic, struct why *why)
+{
+    struct ranges *applied = &lane->applied[topic];
+    struct bus *bus = lane->matcher.bus;
+    enum bus_topic source = topic == APPLIED_ORDERS ? BUS_ORDERS : BUS_PAYMENTS;
+    struct bus_backlog backlog = {0};
+    enum err err = store_load_applied(lane->matcher.store, bus->log_id, topic, applied, why);
+    if (err == ERR_OK) {
+        err = bus_backlog(bus, source, &backlog, why);
+    }
+    if (err != ERR_OK || applied->count == 0 ||
+        applied->items[applied->count - 1].last <= backlog.published) {
+        return err;
+    }
+    struct text name = bus_topic_name(source);
+    return why_set(
+        why, ERR_CORRUPT,
+        "%.*s: message %llu is applied, but the log ends at %llu: topics.db is older than "
+        "facts.db; put the newer one back, or move this one aside and start on a new one",
+        TEXT_PRINT(name), (unsigned long long)applied->items[applied->count - 1].last,
+        (unsigned long long)backlog.published);
+}
+
 enum err lane_open(struct lane *lane, struct store *store, struct bus *bus,
                    const struct pipeline_rules *rules, struct clock clock, struct log *log,
                    struct why *why)
@@ -26,8 +52,7 @@ enum err lane_open(struct lane *lane, struct store *store, struct bus *bus,
     for (size_t topic = 0; topic < APPLIED_TOPIC_COUNT; topic++) {
         ranges_init(&lane->applied[topic], LANE_RANGES_MAX);
         if (err == ERR_OK && bus->log_id.size > 0) {
-            err = store_load_applied(store, bus->log_id, (enum applied_topic)topic,
-                                     &lane->applied[topic], why);
+            err = load_applied(lane, (enum applied_topic)topic, why);
         }
     }
     uint32_t starts = 0;

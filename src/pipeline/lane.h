@@ -41,7 +41,8 @@ struct lane {
     struct lane_counters counters;
 };
 
-// Applied messages may be scattered into this many ranges before the lane stops taking more.
+// Applied messages may be scattered into this many ranges; beyond it the lane ends the process, and the
+// next start, which gets what was not acked again, joins them.
 #define LANE_RANGES_MAX 100000u
 // A message that was in hand at this many starts that died is refused unread (E_POISON).
 #define LANE_POISON_STARTS 3u

@@ -118,7 +118,8 @@ static enum err fetch_once(struct service *service, struct slot *slot, int64_t *
                            bool *out_worth, struct why *why)
 {
     struct batch *batch = &slot->batch;
-    slot->sources_were_done = sources_done(service);
+    // A source that was told to stop has not ended: more of it may come at the next start.
+    slot->sources_were_done = sources_done(service) && !atomic_load(service->stop);
     batch->pulled_us = clock_wall_us(&service->options.clock);
     enum err err = batch_fetch(batch, service->options.bus, &service->options.limits,
                                &service->options.rules, why);
@@ -317,7 +318,8 @@ static enum err finish_once(struct service *service, bool *out_finished, struct 
 static enum err work_on(struct service *service, struct slot *slot, int64_t *backoff_us,
                         struct why *why)
 {
-    bool ends = service->options.once && slot->sources_were_done && slot->batch.count == 0;
+    bool ends = service->options.once && slot->sources_were_done && slot->batch.count == 0 &&
+                !atomic_load(service->stop);
     enum err err = apply(service, &slot->batch, backoff_us, why);
     give_back(service, slot);
     bool finished = false;

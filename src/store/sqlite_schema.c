@@ -305,9 +305,9 @@ static void add_dead_letters_view(struct buf *sql)
 {
     buf_add_fmt(sql,
                 "CREATE VIEW dead_letters AS SELECT lower(hex(id)) AS id, reason, detail,"
-                " CASE WHEN state = %d AND EXISTS (SELECT 1 FROM orders o WHERE o.order_id ="
+                " CASE WHEN state IN (%d, %d) AND EXISTS (SELECT 1 FROM orders o WHERE o.order_id ="
                 " dead_letter_records.order_id) THEN 'HEALED' ELSE ",
-                DEAD_LETTER_WAITING);
+                DEAD_LETTER_WAITING, DEAD_LETTER_EXPIRED);
     add_case(sql, "state", dead_letter_state_name, DEAD_LETTER_STATE_COUNT);
     buf_add_str(sql, " END AS state, CAST(body AS TEXT) AS body, source_topic, source_message_id,"
                      " order_id, payment_id, event_id, attempts, replay_count, ");

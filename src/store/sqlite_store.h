@@ -137,6 +137,7 @@ struct sqlite_store {
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENT_COUNT];
     bool in_transaction;
+    int wal_pages;          // in the write-ahead log after the last commit
     bool indexed;           // keeps facts_by_customer and facts_by_day
     int64_t recent_entries; // rows of index_recent, those of the open transaction included
     int64_t recent_entries_committed;

@@ -6,10 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-// Commits of a busy lane append about 1 MB each; a checkpoint every 16 MB of log keeps the share of
-// page writes low, and the file at a size that a restart replays in well under a second.
-#define WAL_CHECKPOINT_PAGES "4000"
-#define WAL_SIZE_LIMIT       "67108864"
+#define WAL_SIZE_LIMIT "67108864"
 
 enum err sqlite_err_of(int code)
 {
@@ -105,7 +102,7 @@ enum err sqlite_start_writing(sqlite3 *db, struct why *why)
 {
     return sqlite_run(db,
                       "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                      "PRAGMA wal_autocheckpoint=" WAL_CHECKPOINT_PAGES ";"
+                      "PRAGMA wal_autocheckpoint=0;" // see store_sqlite.c, checkpoint()
                       "PRAGMA journal_size_limit=" WAL_SIZE_LIMIT ";",
                       why);
 }

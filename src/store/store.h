@@ -180,6 +180,7 @@ struct store {
 // --- one batch -------------------------------------------------------------------------------
 
 MUST_USE enum err store_begin(struct store *store, struct why *why);
+// A RETRY error: nothing was committed. STOP: it may be committed or not; the next start knows.
 MUST_USE enum err store_commit(struct store *store, struct why *why);
 void store_rollback(struct store *store); // forgets the open transaction, if any
 

@@ -139,9 +139,9 @@ static size_t build_fact_query(const struct fact_filter *filter, struct buf *sql
                                struct reader_binding *bindings)
 {
     size_t count = 0;
-    const char *view = filter->customer_id != 0 ? "facts_by_customer"
-                       : filter->day.size > 0   ? "facts_by_day"
-                                                : "orders_payments_facts";
+    const char *view = filter->day.size > 0       ? "facts_by_day"
+                       : filter->customer_id != 0 ? "facts_by_customer"
+                                                  : "orders_payments_facts";
     buf_add_str(sql, "SELECT ");
     for (size_t i = 0; i < store_fact_column_count; i++) {
         buf_add_str(sql, i == 0 ? "" : ", ");
@@ -156,13 +156,9 @@ static size_t build_fact_query(const struct fact_filter *filter, struct buf *sql
         bindings[count++].number = filter->customer_id;
         buf_add_fmt(sql, " AND customer_id = ?%zu", count);
     }
-    if (filter->day.size > 0 && filter->customer_id == 0) {
+    if (filter->day.size > 0) {
         bindings[count++].text = filter->day;
         buf_add_fmt(sql, " AND day = ?%zu", count);
-    }
-    if (filter->day.size > 0 && filter->customer_id != 0) {
-        bindings[count++].text = filter->day;
-        buf_add_fmt(sql, " AND substr(creation_date, 1, 10) = ?%zu", count);
     }
     if (filter->settlement >= 0) {
         bindings[count++].text = settlement_text((enum settlement)filter->settlement);
@@ -238,13 +234,14 @@ enum err store_reader_dead_letters(struct store_reader *reader,
 {
     char memory[1024];
     struct buf sql;
-    struct reader_binding bindings[4] = {0};
+    struct reader_binding bindings[5] = {0};
     size_t count = 0;
     buf_init_fixed(&sql, memory, sizeof(memory));
     bindings[count++].number = DEAD_LETTER_WAITING;
     bindings[count++].number = DEAD_LETTER_HEALED;
+    bindings[count++].number = DEAD_LETTER_EXPIRED;
     buf_add_str(&sql,
-                "SELECT id, reason, CASE WHEN state = ?1 AND EXISTS (SELECT 1 FROM orders o"
+                "SELECT id, reason, CASE WHEN state IN (?1, ?3) AND EXISTS (SELECT 1 FROM orders o"
                 " WHERE o.order_id = d.order_id) THEN ?2 ELSE state END, detail, body,"
                 " source_topic, source_message_id, first_seen_us, recorded_us, order_id,"
                 " payment_id, event_id, attempts, replay_count, checks, next_check_us, redacted,"

@@ -1,6 +1,8 @@
 // What the pipeline makes of orders and payments, one small history a test.
+#include "bus_embedded.h"
 #include "rig.h"
 #include "seam_fault.h"
+#include "store_sqlite.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void assert_rows(struct rig *rig, const char *sql, const char *expected)
 {
@@ -436,6 +439,45 @@ static void restart_continues_where_it_was(void **state)
     rig_deinit(&rig);
 }
 
+static void copy_file(const char *from, const char *to)
+{
+    char command[256];
+    (void)snprintf(command, sizeof(command), "cp %s %s", from, to);
+    assert_int_equal(system(command), 0);
+}
+
+// Its next messages would bear numbers that count as applied, and be acked unseen.
+static void older_topics_file_is_refused(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig);
+    rig_order(&rig, 1, 1, "5.00", "Pending");
+    rig_run(&rig);
+    rig_close(&rig);
+    char kept[128];
+    (void)snprintf(kept, sizeof(kept), "%s.kept", rig.topics_path);
+    copy_file(rig.topics_path, kept);
+    rig_open(&rig);
+    rig_order(&rig, 2, 1, "5.00", "Pending");
+    rig_run(&rig);
+    rig_close(&rig);
+    copy_file(kept, rig.topics_path);
+    assert_int_equal(unlink(kept), 0);
+    struct why why = {0};
+    struct clock clock = clock_virtual(&rig.time);
+    struct bus_embedded_options bus_options = {.path = rig.topics_path, .clock = clock};
+    struct store_sqlite_options store_options = {.path = rig.facts_path};
+    assert_int_equal(bus_embedded_open(&bus_options, &rig.bus, &why), ERR_OK);
+    assert_int_equal(store_sqlite_open(&store_options, &rig.store, &why), ERR_OK);
+    assert_int_equal(lane_open(&rig.lane, rig.store, rig.bus, &rig.rules, clock, NULL, &why),
+                     ERR_CORRUPT);
+    assert_non_null(strstr(why.text, "topics.db is older than facts.db"));
+    store_close(&rig.store);
+    bus_close(&rig.bus);
+    rig_deinit(&rig);
+}
+
 static void message_in_hand_at_three_starts_that_died_is_poison(void **state)
 {
     (void)state;
@@ -535,6 +577,7 @@ int main(void)
         cmocka_unit_test(batch_whose_partitions_do_not_fit_is_applied_in_pieces),
         cmocka_unit_test(redelivery_after_a_lost_ack_is_known_as_such),
         cmocka_unit_test(restart_continues_where_it_was),
+        cmocka_unit_test(older_topics_file_is_refused),
         cmocka_unit_test(message_in_hand_at_three_starts_that_died_is_poison),
         cmocka_unit_test(message_in_hand_at_two_starts_that_died_is_applied),
         cmocka_unit_test(facts_are_found_by_customer_and_day),
