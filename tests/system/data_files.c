@@ -1,6 +1,8 @@
 // Files, facts.db through SQLite's own library, and the figures of a report.
 #include "data_files.h"
 
+#include "must.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -10,24 +12,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-// cmocka wants these above it.
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
-
 #define PATH_SIZE       1024u
 #define FILES_KEPT_MAX  16u
 #define LINE_BUFFERS    8u
 #define LINE_SIZE       512u
 #define BUSY_TIMEOUT_MS 10000
-
-static void must(bool done, const char *what)
-{
-    if (!done) {
-        fail_msg("%s: %s", what, strerror(errno));
-    }
-}
 
 // --- files ----------------------------------------------------------------------------------------
 
