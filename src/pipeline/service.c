@@ -30,6 +30,10 @@ struct service {
     struct sweeper sweeper;
     struct dead_letter_consumer dead_letters;
     struct publisher publishers[SERVICE_PUBLISHERS_MAX];
+    struct seat {
+        struct service *service;
+        struct publisher *publisher;
+    } seats[SERVICE_PUBLISHERS_MAX]; // what each publisher thread is given
     pthread_t publisher_threads[SERVICE_PUBLISHERS_MAX];
     size_t publisher_count; // threads that run
     pthread_t fetch_thread;
@@ -42,7 +46,8 @@ struct service {
     // shared, under the mutex
     struct slot slots[BATCHES];
     bool fetch_ended;
-    enum err err; // the first error of fetch or lane
+    size_t running; // threads that have not left
+    enum err err;   // the first error of fetch or lane
     struct why why;
 
     atomic_bool ended;     // the lane thread is through
@@ -88,6 +93,15 @@ static void wait_real_us(struct service *service, int64_t us)
     struct why why = {0};
     enum err err = bus_wait(service->options.bus, us, &why); // stop wakes it
     (void)err; // an early end only means to look again
+}
+
+// The last thing that a thread does.
+static void leave(struct service *service)
+{
+    pthread_mutex_lock(&service->mutex);
+    service->running--;
+    pthread_cond_broadcast(&service->changed);
+    pthread_mutex_unlock(&service->mutex);
 }
 
 // --- fetch thread ------------------------------------------------------------------------------
@@ -172,8 +186,8 @@ static void *fetch_main(void *argument)
     }
     pthread_mutex_lock(&service->mutex);
     service->fetch_ended = true;
-    pthread_cond_broadcast(&service->changed);
     pthread_mutex_unlock(&service->mutex);
+    leave(service);
     return NULL;
 }
 
@@ -361,11 +375,9 @@ static void *lane_main(void *argument)
         record_failure(service, err, &why);
     }
     atomic_store(&service->all_ended, true);
-    pthread_mutex_lock(&service->mutex);
-    pthread_cond_broadcast(&service->changed);
-    pthread_mutex_unlock(&service->mutex);
     bus_wake(service->options.bus);
     atomic_store(&service->ended, true);
+    leave(service);
     return NULL;
 }
 
@@ -373,9 +385,10 @@ static void *lane_main(void *argument)
 
 static void *publisher_main(void *argument)
 {
-    struct publisher *publisher = argument;
+    struct seat *seat = argument;
     (void)pthread_setname_np(pthread_self(), "till-publish");
-    publisher_run(publisher);
+    publisher_run(seat->publisher);
+    leave(seat->service);
     return NULL;
 }
 
@@ -391,11 +404,17 @@ static void destroy(struct service *service)
     free(service);
 }
 
-static enum err start_thread(pthread_t *thread, void *(*entry)(void *), void *argument,
-                             struct why *why)
+static enum err start_thread(struct service *service, pthread_t *thread, void *(*entry)(void *),
+                             void *argument, struct why *why)
 {
-    int code = pthread_create(thread, NULL, entry, argument);
-    return code == 0 ? ERR_OK : why_set(why, ERR_NO_MEMORY, "cannot start a thread");
+    pthread_mutex_lock(&service->mutex);
+    service->running++;
+    pthread_mutex_unlock(&service->mutex);
+    if (pthread_create(thread, NULL, entry, argument) == 0) {
+        return ERR_OK;
+    }
+    leave(service); // in its place
+    return why_set(why, ERR_NO_MEMORY, "cannot start a thread");
 }
 
 static enum err start_publishers(struct service *service, struct why *why)
@@ -410,7 +429,9 @@ static enum err start_publishers(struct service *service, struct why *why)
         publisher->rate_per_second = service->options.rate_per_second;
         publisher->backlog_soft_max = service->options.backlog_soft_max;
         publisher->stop = service->stop;
-        err = start_thread(&service->publisher_threads[i], publisher_main, publisher, why);
+        service->seats[i] = (struct seat){service, publisher};
+        err = start_thread(service, &service->publisher_threads[i], publisher_main,
+                           &service->seats[i], why);
         service->publisher_count += err == ERR_OK;
     }
     return err;
@@ -422,11 +443,11 @@ static enum err start_threads(struct service *service, struct why *why)
     enum err err =
         lane_recover(&service->lane, &service->slots[0].batch, &service->options.limits, why);
     if (err == ERR_OK) {
-        err = start_thread(&service->lane_thread, lane_main, service, why);
+        err = start_thread(service, &service->lane_thread, lane_main, service, why);
         service->lane_started = err == ERR_OK;
     }
     if (err == ERR_OK) {
-        err = start_thread(&service->fetch_thread, fetch_main, service, why);
+        err = start_thread(service, &service->fetch_thread, fetch_main, service, why);
         service->fetch_started = err == ERR_OK;
     }
     return err == ERR_OK ? start_publishers(service, why) : err;
@@ -516,27 +537,32 @@ void service_figures(const struct service *service, struct service_figures *out_
     out_figures->sources_done = sources_done(service);
 }
 
-static bool join_until(pthread_t thread, const struct timespec *deadline)
-{
-    return pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, deadline) == 0;
-}
-
+// false when some thread has not left in time. Otherwise all are joined.
 static bool join_all(struct service *service, int64_t drain_timeout_us)
 {
     struct timespec deadline = deadline_after(drain_timeout_us);
-    bool joined = true;
+    int waited = 0;
+    pthread_mutex_lock(&service->mutex);
+    service->fetch_ended = service->fetch_ended || !service->fetch_started;
+    pthread_cond_broadcast(&service->changed);
+    while (service->running > 0 && waited == 0) {
+        waited = pthread_cond_timedwait(&service->changed, &service->mutex, &deadline);
+    }
+    bool all_left = service->running == 0;
+    pthread_mutex_unlock(&service->mutex);
+    if (!all_left) {
+        return false;
+    }
     for (size_t i = 0; i < service->publisher_count; i++) {
-        joined = joined && join_until(service->publisher_threads[i], &deadline);
+        (void)pthread_join(service->publisher_threads[i], NULL); // joinable, and joined once
     }
     if (service->fetch_started) {
-        joined = joined && join_until(service->fetch_thread, &deadline);
-    } else {
-        pthread_mutex_lock(&service->mutex);
-        service->fetch_ended = true;
-        pthread_cond_broadcast(&service->changed);
-        pthread_mutex_unlock(&service->mutex);
+        (void)pthread_join(service->fetch_thread, NULL);
     }
-    return service->lane_started ? joined && join_until(service->lane_thread, &deadline) : joined;
+    if (service->lane_started) {
+        (void)pthread_join(service->lane_thread, NULL);
+    }
+    return true;
 }
 
 static enum err first_error(struct service *service, struct why *why)
