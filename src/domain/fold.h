@@ -14,8 +14,14 @@
 // X(name): how the money stands against the order's total
 #define SETTLEMENT_TABLE(X)                                                                        \
     X(UNPAID)                                                                                      \
-    X(PARTIAL) X(PAID) X(OVERPAID) X(REFUNDED) X(PART_REFUNDED) X(CHARGED_BACK) X(CANCELLED)       \
-        X(CANCELLED_PAID)
+    X(PARTIAL)                                                                                     \
+    X(PAID)                                                                                        \
+    X(OVERPAID)                                                                                    \
+    X(REFUNDED)                                                                                    \
+    X(PART_REFUNDED)                                                                               \
+    X(CHARGED_BACK)                                                                                \
+    X(CANCELLED)                                                                                   \
+    X(CANCELLED_PAID)
 enum settlement {
 #define X(name) SETTLEMENT_##name,
     SETTLEMENT_TABLE(X)
@@ -26,8 +32,13 @@ enum settlement {
 // X(name): the most serious thing to look at, in falling order after NONE
 #define MATCH_ISSUE_TABLE(X)                                                                       \
     X(NONE)                                                                                        \
-    X(CONFLICT) X(CURRENCY) X(ORPHAN_REFUND) X(OVER_REFUND) X(CANCELLED_ORDER) X(OVERPAID)         \
-        X(UNDERPAID)
+    X(CONFLICT)                                                                                    \
+    X(CURRENCY)                                                                                    \
+    X(ORPHAN_REFUND)                                                                               \
+    X(OVER_REFUND)                                                                                 \
+    X(CANCELLED_ORDER)                                                                             \
+    X(OVERPAID)                                                                                    \
+    X(UNDERPAID)
 enum match_issue {
 #define X(name) MATCH_ISSUE_##name,
     MATCH_ISSUE_TABLE(X)

@@ -87,7 +87,13 @@ struct tally {
 
 // X(name): life of a dead letter's record
 #define DEAD_LETTER_STATE_TABLE(X)                                                                 \
-    X(NEW) X(WAITING) X(HEALED) X(REPLAYED) X(DISCARDED) X(EXPIRED) X(QUARANTINED)
+    X(NEW)                                                                                         \
+    X(WAITING)                                                                                     \
+    X(HEALED)                                                                                      \
+    X(REPLAYED)                                                                                    \
+    X(DISCARDED)                                                                                   \
+    X(EXPIRED)                                                                                     \
+    X(QUARANTINED)
 enum dead_letter_state {
 #define X(name) DEAD_LETTER_##name,
     DEAD_LETTER_STATE_TABLE(X)

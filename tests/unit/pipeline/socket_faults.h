@@ -1,6 +1,6 @@
-// Makes send, recv and accept4 of the code under test behave as badly as they may: a few bytes a call,
-// interrupted, suddenly not ready. The linker sends its calls here (--wrap, see meson.build); tests use
-// read and write, which are not touched.
+// Makes send, recv and accept4 of the code under test behave as badly as they may: a few bytes a
+// call, interrupted, suddenly not ready. The linker sends its calls here (--wrap, see meson.build);
+// tests use read and write, which are not touched.
 #ifndef TILL_SOCKET_FAULTS_H
 #define TILL_SOCKET_FAULTS_H
 
