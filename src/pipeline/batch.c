@@ -32,13 +32,19 @@ void batch_deinit(struct batch *batch)
     batch->order_count = 0;
 }
 
+// Bodies may take this part of the arena from each topic, whatever the limits say: decoding and
+// matching need the rest, and a batch that does not fit would not fit after a restart either.
+#define BODIES_SHARE 8u
+
 static enum err pull(struct batch *batch, struct bus *bus, enum bus_topic source,
                      const struct batch_limits *limits, struct why *why)
 {
     struct bus_message *messages = NULL;
     size_t count = 0;
+    size_t share = batch->arena.cap / BODIES_SHARE;
     enum err err = bus_pull(bus, source, limits->count_max / 2 + limits->count_max % 2,
-                            limits->size_max, &batch->arena, &messages, &count, why);
+                            limits->size_max < share ? limits->size_max : share, &batch->arena,
+                            &messages, &count, why);
     if (err != ERR_OK || count == 0) {
         return err;
     }

@@ -248,7 +248,9 @@ static enum err apply_slices(struct lane *lane, struct batch *batch, struct batc
         } else {
             lane->starts_pending = was_pending;
             bool may_fit = err == ERR_NO_MEMORY && arena_overflowed(&batch->arena) && slice > 1;
-            if (!may_fit) {
+            if (!may_fit) { // the memory is still needed to hand the batch back
+                batch->arena.overflowed = false;
+                arena_rewind(&batch->arena, mark);
                 return err;
             }
             forget_refusals_above(&batch->arena, mark, items + first, slice);
@@ -337,6 +339,21 @@ static struct refusal *poison_refusal(struct arena *arena)
     return refusal;
 }
 
+// A message that could not be applied for now has stopped nothing: it is no suspect, and goes back.
+// Returns `first`, the error to tell. Where this fails too, the note stays, as after a death.
+static enum err release_suspect(struct lane *lane, struct batch *batch, enum err first)
+{
+    const struct batch_item *item = &batch->items[0];
+    struct why why = {0};
+    enum err err = store_remove_suspect(lane->matcher.store, bus_topic_name(item->source),
+                                        item->message->message_id, &why);
+    if (err == ERR_OK) {
+        err = batch_nack(batch, lane->matcher.bus, &why);
+    }
+    (void)err;
+    return first;
+}
+
 // The message is noted durably before anything looks into it.
 static enum err apply_suspect(struct lane *lane, struct batch *batch, struct why *why)
 {
@@ -354,6 +371,9 @@ static enum err apply_suspect(struct lane *lane, struct batch *batch, struct why
     err = batch_decode(batch, lane->matcher.rules, why);
     if (err == ERR_OK) {
         err = lane_apply(lane, batch, why);
+    }
+    if (err_class_of(err) == ERR_CLASS_RETRY) {
+        return release_suspect(lane, batch, err);
     }
     return err == ERR_OK
                ? store_remove_suspect(lane->matcher.store, topic, item->message->message_id, why)

@@ -102,20 +102,52 @@ static const struct event *greatest_version(const struct store_group *group,
     return greatest;
 }
 
-// An unversioned order that says what the winner says is a repetition. Only the later one of the two
-// is kept: it outranks whatever came in between, so the fold is the same as with both.
-static bool repeats_winner(struct store_group *group, const struct incoming *incoming)
+// The winner, when `event` is an unversioned order that says the same; else NULL. Content that names no
+// currency is the same under any default one, but its money is not.
+static const struct event *repeated_winner(const struct store_group *group,
+                                           const struct event *event)
 {
-    const struct event *event = &incoming->event;
     if (event->kind != EVENT_ORDER || order_version_rank_is_explicit(event->version_rank)) {
-        return false;
+        return NULL;
     }
     const struct event *winner = greatest_version(group, event);
-    if (winner == NULL || !hash_equal(&winner->hash, &event->hash)) {
-        return false;
+    bool same = winner != NULL && hash_equal(&winner->hash, &event->hash) &&
+                currency_equal(winner->order.currency, event->order.currency);
+    return same ? winner : NULL;
+}
+
+static struct incoming *incoming_of(const struct store_group *group, const struct event *row)
+{
+    for (size_t i = 0; i < group->incoming_count; i++) {
+        if (&group->incoming[i]->event == row) {
+            return group->incoming[i];
+        }
     }
-    take_row_out(group, winner->version_rank > event->version_rank ? event : winner);
-    return true;
+    return NULL;
+}
+
+// An unversioned order that says what the winner says is a repetition. Only the later one of the two
+// is kept: it outranks whatever came in between, so the fold is the same as with both. One that takes
+// the place of a stored row is known as well, since that row was counted; of two that came in only
+// one is, in whatever order they came.
+static void drop_repetitions(struct store_group *group)
+{
+    for (size_t i = 0; i < group->incoming_count; i++) {
+        struct incoming *incoming = group->incoming[i];
+        const struct event *winner = NULL;
+        while (incoming->outcome != INSERT_KNOWN &&
+               (winner = repeated_winner(group, &incoming->event)) != NULL) {
+            struct incoming *other = incoming_of(group, winner);
+            bool is_earlier = winner->version_rank > incoming->event.version_rank;
+            bool other_is_known = other == NULL || other->outcome == INSERT_KNOWN;
+            if (is_earlier || other_is_known) {
+                incoming->outcome = INSERT_KNOWN;
+            } else {
+                other->outcome = INSERT_KNOWN;
+            }
+            take_row_out(group, is_earlier ? &incoming->event : winner);
+        }
+    }
 }
 
 static bool conflicts_with_any(const struct store_group *group, const struct event *event)
@@ -172,6 +204,7 @@ static void refuse_above_cap(struct step *step, struct store_group *group, enum 
 
 static void judge_group(struct step *step, struct store_group *group)
 {
+    drop_repetitions(group);
     if (group->row_count > FOLD_EVENTS_OF_KIND_MAX) {
         refuse_above_cap(step, group, EVENT_ORDER);
         refuse_above_cap(step, group, EVENT_PAYMENT);
@@ -182,7 +215,7 @@ static void judge_group(struct step *step, struct store_group *group)
         if (item->refusal != NULL) {
             continue;
         }
-        bool known = incoming->outcome == INSERT_KNOWN || repeats_winner(group, incoming);
+        bool known = incoming->outcome == INSERT_KNOWN;
         item->outcome = known ? OUTCOME_DUPLICATE : OUTCOME_STORED;
         if (!known && group->row_count > 1 && conflicts_with_any(group, &incoming->event)) {
             item->outcome = OUTCOME_CONFLICT;

@@ -204,6 +204,12 @@ void publisher_run(struct publisher *publisher)
         struct why why = {0};
         fail(publisher, why_set(&why, err, "cannot gather messages to publish"), &why);
     }
+    if (publisher->err != ERR_OK) { // others go on, so nobody may look at err for a long time
+        log_error(publisher->log, "publisher", "a source has failed and is read no more",
+                  LOG_STR("error", err_name(publisher->err)),
+                  LOG_STR("detail", publisher->why.text),
+                  LOG_INT("published", atomic_load(&publisher->published)));
+    }
     arena_deinit(&gathering.arena);
     atomic_store(&publisher->done, true);
     bus_wake(publisher->bus);

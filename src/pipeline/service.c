@@ -88,7 +88,7 @@ static void log_retry(struct service *service, const char *what, const struct wh
              LOG_STR("detail", why->text));
 }
 
-static void wait_real_us(struct service *service, int64_t us)
+static void wait_for_messages(struct service *service, int64_t us)
 {
     struct why why = {0};
     enum err err = bus_wait(service->options.bus, us, &why); // stop wakes it
@@ -102,6 +102,29 @@ static void leave(struct service *service)
     service->running--;
     pthread_cond_broadcast(&service->changed);
     pthread_mutex_unlock(&service->mutex);
+}
+
+static struct timespec deadline_after(int64_t us)
+{
+    struct timespec time;
+    (void)clock_gettime(CLOCK_MONOTONIC, &time); // can't fail with this clock
+    int64_t ns = (int64_t)time.tv_nsec + us * 1000;
+    time.tv_sec += (time_t)(ns / NS_PER_SECOND);
+    time.tv_nsec = (long)(ns % NS_PER_SECOND);
+    return time;
+}
+
+// Waits after a RETRY error, longer each time. Not on the bus: whoever publishes would end the wait.
+static void back_off(struct service *service, int64_t *backoff_us)
+{
+    struct timespec deadline = deadline_after(*backoff_us);
+    int waited = 0;
+    pthread_mutex_lock(&service->mutex);
+    while (waited == 0 && !stopping(service)) {
+        waited = pthread_cond_timedwait(&service->changed, &service->mutex, &deadline);
+    }
+    pthread_mutex_unlock(&service->mutex);
+    *backoff_us = *backoff_us * 2 < BACKOFF_LAST_US ? *backoff_us * 2 : BACKOFF_LAST_US;
 }
 
 // --- fetch thread ------------------------------------------------------------------------------
@@ -171,8 +194,7 @@ static void *fetch_main(void *argument)
         }
         if (err != ERR_OK) {
             log_retry(service, "cannot pull, will try again", &why);
-            wait_real_us(service, backoff_us);
-            backoff_us = backoff_us * 2 < BACKOFF_LAST_US ? backoff_us * 2 : BACKOFF_LAST_US;
+            back_off(service, &backoff_us);
             continue;
         }
         backoff_us = BACKOFF_FIRST_US;
@@ -181,7 +203,7 @@ static void *fetch_main(void *argument)
             turn = (turn + 1) % BATCHES;
         }
         if (slot->batch.count == 0 && !stopping(service)) {
-            wait_real_us(service, IDLE_WAIT_US);
+            wait_for_messages(service, IDLE_WAIT_US);
         }
     }
     pthread_mutex_lock(&service->mutex);
@@ -192,16 +214,6 @@ static void *fetch_main(void *argument)
 }
 
 // --- lane thread -------------------------------------------------------------------------------
-
-static struct timespec deadline_after(int64_t us)
-{
-    struct timespec time;
-    (void)clock_gettime(CLOCK_MONOTONIC, &time); // can't fail with this clock
-    int64_t ns = (int64_t)time.tv_nsec + us * 1000;
-    time.tv_sec += (time_t)(ns / NS_PER_SECOND);
-    time.tv_nsec = (long)(ns % NS_PER_SECOND);
-    return time;
-}
 
 // The next full slot; NULL after a while without one. *out_last: none will come any more.
 static struct slot *take_full_slot(struct service *service, size_t turn, bool *out_last)
@@ -241,8 +253,7 @@ static enum err apply(struct service *service, struct batch *batch, int64_t *bac
     }
     log_retry(service, "cannot apply a batch, will try again", why);
     err = batch_nack(batch, service->options.bus, why);
-    wait_real_us(service, *backoff_us);
-    *backoff_us = *backoff_us * 2 < BACKOFF_LAST_US ? *backoff_us * 2 : BACKOFF_LAST_US;
+    back_off(service, backoff_us);
     return err_class_of(err) == ERR_CLASS_RETRY ? ERR_OK : err;
 }
 
