@@ -79,13 +79,17 @@ static enum err clear_starts(struct lane *lane, struct why *why)
     return err;
 }
 
-enum err lane_close(struct lane *lane, struct why *why)
+void lane_abandon(struct lane *lane)
 {
-    lane->careful_left = 0;
-    enum err err = clear_starts(lane, why);
     for (size_t topic = 0; topic < APPLIED_TOPIC_COUNT; topic++) {
         ranges_deinit(&lane->applied[topic]);
     }
+}
+
+enum err lane_close(struct lane *lane, struct why *why)
+{
+    enum err err = clear_starts(lane, why); // not while messages are still taken one by one
+    lane_abandon(lane);
     return err;
 }
 

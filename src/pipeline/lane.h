@@ -51,8 +51,12 @@ struct lane {
 MUST_USE enum err lane_open(struct lane *lane, struct store *store, struct bus *bus,
                             const struct pipeline_rules *rules, struct clock clock, struct log *log,
                             struct why *why);
-// Ends a start that did its work; a lane that is not closed looks like one that died.
+// Ends a start that did its work; a lane that is not closed looks like one that died, and so does one
+// that is closed before lane_recover came to its end.
 MUST_USE enum err lane_close(struct lane *lane, struct why *why);
+// Frees its memory and writes nothing, after a STOP error: what was in hand may have caused it, and
+// then the next start has to be careful.
+void lane_abandon(struct lane *lane);
 
 // Applies and acks a batch. On a RETRY error nothing of the rest of the batch is applied: the caller
 // hands it back (batch_nack) and backs off. STOP ends the process.

@@ -608,7 +608,12 @@ enum err service_finish(struct service **in_service, int64_t drain_timeout_us,
     service_figures(service, out_figures);
     enum err err = first_error(service, why);
     struct why close_why = {0};
-    enum err closed = lane_close(&service->lane, &close_why);
+    enum err closed = ERR_OK;
+    if (service->err == ERR_OK) {
+        closed = lane_close(&service->lane, &close_why);
+    } else {
+        lane_abandon(&service->lane);
+    }
     if (err == ERR_OK && closed != ERR_OK) {
         err = why_set(why, closed, "%s", close_why.text);
     }

@@ -90,6 +90,48 @@ static void publishing_does_not_cut_a_back_off_short(void **state)
     rig_deinit(&rig);
 }
 
+static enum err begin_broken(struct store *store, struct why *why)
+{
+    (void)store;
+    return why_set(why, ERR_INTERNAL, "the test says so");
+}
+
+// Whatever was in hand may be the reason, and would be in hand again: the next start takes messages
+// one by one.
+static void start_that_ends_with_an_error_counts_as_one_that_died(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct service_options options;
+    init(&rig, &options);
+    const struct store_ops *ops = rig.store->ops;
+    busy_ops = *ops;
+    busy_ops.begin = begin_broken;
+    rig.store->ops = &busy_ops;
+    options.sweep = false;
+    options.dead_letters = false;
+    options.once = true;
+    rig_order(&rig, 1, 1, "5.00", "Pending");
+    atomic_bool stop = false;
+    struct service *service = NULL;
+    struct service_figures figures;
+    struct why why = {0};
+    assert_int_equal(service_start(&options, &stop, &service, &why), ERR_OK);
+    while (!service_ended(service)) {
+        (void)poll(NULL, 0, 1); // ends by itself
+    }
+    assert_int_equal(service_finish(&service, DRAIN_US, &figures, &why), ERR_INTERNAL);
+    rig.store->ops = ops;
+    assert_int_equal(rig_count(&rig, "SELECT starts FROM lane_starts"), 1);
+    rig_crash(&rig); // the lease goes with the process
+    rig_open(&rig);
+    rig_run(&rig);
+    assert_int_equal(rig_count(&rig, "SELECT count(*) FROM orders"), 1);
+    assert_int_equal(rig_count(&rig, "SELECT count(*) FROM lane_starts"), 0);
+    rig_assert_balanced(&rig);
+    rig_deinit(&rig);
+}
+
 static enum source_status fail_at_once(struct source *source, struct source_message *out_message,
                                        struct why *why)
 {
@@ -151,6 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(publishing_does_not_cut_a_back_off_short),
+        cmocka_unit_test(start_that_ends_with_an_error_counts_as_one_that_died),
         cmocka_unit_test(source_that_fails_is_logged_and_told_at_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
