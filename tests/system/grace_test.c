@@ -11,7 +11,10 @@
 
 #include <signal.h>
 
-#define READY      "Ctrl-C finishes what is in hand"
+#define READY "Ctrl-C finishes what is in hand"
+// The sweeper looks at what is due right after the service has written that it is there.
+#define SQL_SWEPT_FOR_US                                                                           \
+    "SELECT max(updated_us) - (SELECT min(published_us) FROM payments) FROM lane_status"
 #define SQL_HEALED "SELECT count(*) FROM dead_letters WHERE state = 'HEALED'"
 
 static struct till_process *start_with_grace(const char *grace)
@@ -80,6 +83,7 @@ static void a_long_grace_lets_the_payment_wait_across_a_restart(void **state)
     struct till_process *service = start_with_grace("1h");
     till_feed(service, payment_line(1001, 1));
     wait_for_number(service, "d", SQL_WAITING, 1);
+    wait_for_more(service, "d", SQL_SWEPT_FOR_US, 2000000);
     stop(service);
     const struct outcome *report = assert_balanced("d");
     assert_int_equal(report_number(report, "waiting for the order", "payments"), 1);
