@@ -7,6 +7,7 @@
 #include "line_source.h"
 #include "progress.h"
 #include "rand.h"
+#include "report_text.h"
 #include "signals.h"
 #include "store_sqlite.h"
 
@@ -208,6 +209,12 @@ static void run_progress_init(struct run_progress *run, struct command_context *
     run->start_ns = clock_mono_ns(&context->clock);
 }
 
+static void add_figure(struct buf *out, uint64_t count, const char *meaning)
+{
+    report_add_count(out, count);
+    buf_add_str(out, meaning);
+}
+
 static void progress_numbers_of(struct run_progress *run, const struct service_figures *figures,
                                 struct progress_numbers *out_numbers)
 {
@@ -216,15 +223,17 @@ static void progress_numbers_of(struct run_progress *run, const struct service_f
         elapsed_ns > 0
             ? (uint64_t)((unsigned __int128)figures->applied * NS_PER_SECOND / (uint64_t)elapsed_ns)
             : 0;
-    int size = snprintf(
-        run->extra, sizeof(run->extra), "%llu stored, %llu duplicate, %llu refused, %llu unmatched",
-        (unsigned long long)figures->stored, (unsigned long long)figures->duplicate,
-        (unsigned long long)figures->refused, (unsigned long long)figures->unmatched);
+    struct buf extra;
+    buf_init_fixed(&extra, run->extra, sizeof(run->extra));
+    add_figure(&extra, figures->stored, " stored, ");
+    add_figure(&extra, figures->duplicate, " duplicate, ");
+    add_figure(&extra, figures->refused, " refused, ");
+    add_figure(&extra, figures->unmatched, " unmatched");
     *out_numbers = (struct progress_numbers){
         .count = figures->applied,
         .total = figures->sources_done ? figures->published : 0,
         .per_second = per_second,
-        .extra = {run->extra, size > 0 ? (size_t)size : 0},
+        .extra = buf_view(&extra),
     };
 }
 
