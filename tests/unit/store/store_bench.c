@@ -42,6 +42,16 @@ void bench_check(struct store_bench *bench, enum err err)
     }
 }
 
+void bench_begin(struct store_bench *bench)
+{
+    bench_check(bench, store_begin(bench->store, &bench->why));
+}
+
+void bench_commit(struct store_bench *bench)
+{
+    bench_check(bench, store_commit(bench->store, &bench->why));
+}
+
 struct order bench_order(int64_t order_id, int64_t version)
 {
     return (struct order){

@@ -28,6 +28,9 @@ void bench_reopen(struct store_bench *bench);
 // Fails the test with what `bench->why` says unless `err` is ERR_OK.
 void bench_check(struct store_bench *bench, enum err err);
 
+void bench_begin(struct store_bench *bench);
+void bench_commit(struct store_bench *bench);
+
 // Events with usual content: an order of 1 x 10.00 USD of customer 7, version `version`; a Completed
 // payment of 10.00 USD. Change what matters and hand the result in.
 struct order bench_order(int64_t order_id, int64_t version);

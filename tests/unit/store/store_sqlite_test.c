@@ -1,4 +1,6 @@
-// Where the embedded store keeps its rows: main and side tables, and the runs of the indexes.
+// Where the embedded store keeps its rows: main and side tables, the runs of the indexes, and the
+// files themselves.
+#include "fault_vfs.h"
 #include "sqlite_store.h"
 #include "sqlite_world.h"
 
@@ -276,10 +278,55 @@ static void payments_add_nothing_to_the_indexes(void **state)
     assert_index(bench, 0, 3);
 }
 
+// --- the ledger ------------------------------------------------------------------------------------
+
+// Or the table would grow by a row a batch, and a start would read them all.
+static void touching_ranges_are_one_row(void **state)
+{
+    struct store_bench *bench = *state;
+    static const struct range ranges[] = {{5, 6}, {9, 9}, {7, 7}, {1, 4}, {10, 12}, {8, 8}};
+    static const int64_t rows[] = {1, 2, 2, 2, 2, 1};
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+        bench_begin(bench);
+        bench_check(bench, store_add_applied(bench->store, TEXT("log"), APPLIED_ORDERS, &ranges[i],
+                                             1, &bench->why));
+        bench_commit(bench);
+        assert_int_equal(sqlite_world_count(bench, "SELECT count(*) FROM applied"), rows[i]);
+    }
+    assert_int_equal(sqlite_world_count(bench, "SELECT last - first FROM applied"), 11);
+}
+
+// --- checkpoints -----------------------------------------------------------------------------------
+
+// A sync that failed may have dropped what it should have written, and the next one may succeed for
+// all that; so the store must not go on as if nothing had happened.
+static void failed_checkpoint_stops_the_store(void **state)
+{
+    struct store_bench *bench = *state;
+    fault_vfs_arm(&(struct fault_vfs_plan){
+        .calls = FAULT_VFS_MASK(FAULT_VFS_SYNC), .nth = 1, .suffix = "facts.db"});
+    enum err err = ERR_OK;
+    int64_t orders = 0;
+    while (err == ERR_OK && orders < 400000) {
+        for (int64_t i = 0; i < BENCH_EVENTS_MAX; i++) {
+            struct order order = bench_order(++orders, 1);
+            bench_add_order(bench, &order);
+        }
+        bench_check(bench, bench_apply_uncommitted(bench));
+        err = store_commit(bench->store, &bench->why);
+    }
+    fault_vfs_disarm();
+    assert_true(fault_vfs_hit());
+    assert_int_equal(err, ERR_IO);
+    bench_reopen(bench); // the commit itself was durable
+    assert_int_equal(sqlite_world_count(bench, "SELECT count(*) FROM orders"), orders);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
+    fault_vfs_install();
     const struct CMUnitTest tests[] = {
         TEST(winning_version_is_the_main_row),
         TEST(conflicting_versions_change_places),
@@ -292,6 +339,8 @@ int main(void)
         TEST(rolled_back_orders_are_not_counted_towards_a_run),
         TEST(rolled_back_run_is_closed_again),
         TEST(payments_add_nothing_to_the_indexes),
+        TEST(touching_ranges_are_one_row),
+        TEST(failed_checkpoint_stops_the_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
