@@ -421,6 +421,31 @@ static void redelivery_after_a_lost_ack_is_known_as_such(void **state)
     rig_deinit(&rig);
 }
 
+// As if the ack had not reached the broker: the lease ends, and the process is still there.
+static void redelivery_in_the_same_process_is_known_as_such(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig);
+    rig_order(&rig, 1, 1, "5.00", "Pending");
+    rig_payment(&rig, 1, 11, "Completed", "5.00");
+    const struct bus_ops *real = rig.bus->ops;
+    struct bus_ops losing = *real;
+    losing.ack = lose_ack;
+    rig.bus->ops = &losing;
+    rig_run(&rig);
+    rig.bus->ops = real;
+    rig_advance_seconds(&rig, 61);
+    rig_run(&rig);
+    assert_int_equal(atomic_load(&rig.lane.counters.redelivered), 2);
+    assert_int_equal(rig_count(&rig, "SELECT sum(messages) FROM tally"), 2);
+    rig_advance_seconds(&rig, 61);
+    rig_run(&rig);
+    assert_int_equal(atomic_load(&rig.lane.counters.redelivered), 2); // acked by now
+    rig_assert_balanced(&rig);
+    rig_deinit(&rig);
+}
+
 static void restart_continues_where_it_was(void **state)
 {
     (void)state;
@@ -475,6 +500,33 @@ static void older_topics_file_is_refused(void **state)
     assert_non_null(strstr(why.text, "topics.db is older than facts.db"));
     store_close(&rig.store);
     bus_close(&rig.bus);
+    rig_deinit(&rig);
+}
+
+// What was acked is in the facts, or the facts are not those of this log.
+static void lost_facts_file_is_refused(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig);
+    rig_order(&rig, 1, 1, "5.00", "Pending");
+    rig_run(&rig);
+    rig_close(&rig);
+    char kept[128];
+    (void)snprintf(kept, sizeof(kept), "%s.kept", rig.facts_path);
+    assert_int_equal(rename(rig.facts_path, kept), 0);
+    struct why why = {0};
+    struct clock clock = clock_virtual(&rig.time);
+    struct bus_embedded_options bus_options = {.path = rig.topics_path, .clock = clock};
+    struct store_sqlite_options store_options = {.path = rig.facts_path};
+    assert_int_equal(bus_embedded_open(&bus_options, &rig.bus, &why), ERR_OK);
+    assert_int_equal(store_sqlite_open(&store_options, &rig.store, &why), ERR_OK);
+    assert_int_equal(lane_open(&rig.lane, rig.store, rig.bus, &rig.rules, clock, NULL, &why),
+                     ERR_CORRUPT);
+    assert_non_null(strstr(why.text, "1 messages are acked, but facts.db knows of 0"));
+    store_close(&rig.store);
+    bus_close(&rig.bus);
+    assert_int_equal(unlink(kept), 0);
     rig_deinit(&rig);
 }
 
@@ -576,8 +628,10 @@ int main(void)
         cmocka_unit_test(order_takes_a_thousand_payment_events_and_no_more),
         cmocka_unit_test(batch_whose_partitions_do_not_fit_is_applied_in_pieces),
         cmocka_unit_test(redelivery_after_a_lost_ack_is_known_as_such),
+        cmocka_unit_test(redelivery_in_the_same_process_is_known_as_such),
         cmocka_unit_test(restart_continues_where_it_was),
         cmocka_unit_test(older_topics_file_is_refused),
+        cmocka_unit_test(lost_facts_file_is_refused),
         cmocka_unit_test(message_in_hand_at_three_starts_that_died_is_poison),
         cmocka_unit_test(message_in_hand_at_two_starts_that_died_is_applied),
         cmocka_unit_test(facts_are_found_by_customer_and_day),
