@@ -13,9 +13,32 @@ static enum applied_topic applied_topic_of(enum bus_topic source)
     return source == BUS_ORDERS ? APPLIED_ORDERS : APPLIED_PAYMENTS;
 }
 
-// Loads what was applied of a topic. Numbers beyond those that the log has given out mean that an
-// older topics.db was put in its place: its next messages would bear numbers that count as applied,
-// and be acked unseen.
+// The two files must speak of the same history. An older topics.db would give out numbers again that
+// count as applied: its messages would be acked unseen. An older facts.db has lost what was acked.
+static enum err check_history(const struct ranges *applied, struct text topic,
+                              const struct bus_backlog *backlog, struct why *why)
+{
+    uint64_t last = applied->count > 0 ? applied->items[applied->count - 1].last : 0;
+    uint64_t acked = backlog->published - backlog->unacked;
+    if (last > backlog->published) {
+        return why_set(
+            why, ERR_CORRUPT,
+            "%.*s: message %llu is applied, but the log ends at %llu: topics.db is older "
+            "than facts.db; put the newer one back, or move this one aside and start on a "
+            "new one",
+            TEXT_PRINT(topic), (unsigned long long)last, (unsigned long long)backlog->published);
+    }
+    if (acked > ranges_total(applied)) {
+        return why_set(
+            why, ERR_CORRUPT,
+            "%.*s: %llu messages are acked, but facts.db knows of %llu: facts.db is older "
+            "than topics.db or new; put the right one back, or move both aside",
+            TEXT_PRINT(topic), (unsigned long long)acked,
+            (unsigned long long)ranges_total(applied));
+    }
+    return ERR_OK;
+}
+
 static enum err load_applied(struct lane *lane, enum applied_topic topic, struct why *why)
 {
     struct ranges *applied = &lane->applied[topic];
@@ -26,17 +49,7 @@ static enum err load_applied(struct lane *lane, enum applied_topic topic, struct
     if (err == ERR_OK) {
         err = bus_backlog(bus, source, &backlog, why);
     }
-    if (err != ERR_OK || applied->count == 0 ||
-        applied->items[applied->count - 1].last <= backlog.published) {
-        return err;
-    }
-    struct text name = bus_topic_name(source);
-    return why_set(
-        why, ERR_CORRUPT,
-        "%.*s: message %llu is applied, but the log ends at %llu: topics.db is older than "
-        "facts.db; put the newer one back, or move this one aside and start on a new one",
-        TEXT_PRINT(name), (unsigned long long)applied->items[applied->count - 1].last,
-        (unsigned long long)backlog.published);
+    return err == ERR_OK ? check_history(applied, bus_topic_name(source), &backlog, why) : err;
 }
 
 enum err lane_open(struct lane *lane, struct store *store, struct bus *bus,

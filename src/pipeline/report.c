@@ -166,6 +166,26 @@ static void check_waiting(struct report *report)
               totals->waiting_entries, "entries of the index");
 }
 
+// An order's amount_paid is the sum of its payments' amounts; both columns are derived, and shown.
+static void check_paid(struct report *report)
+{
+    const struct store_totals *totals = &report->totals;
+    for (unsigned index = 1; index <= currency_count(); index++) {
+        if (totals->paid[index] == 0 && totals->captured[index] == 0) {
+            continue;
+        }
+        struct currency currency = {(uint8_t)index};
+        char name[REPORT_CHECK_NAME_SIZE];
+        (void)snprintf(name, sizeof(name), "facts: paid in %.*s",
+                       TEXT_PRINT(currency_code(currency)));
+        struct report_check *check = add_check(report, name, totals->paid[index], "amount_paid",
+                                               totals->captured[index], "amount of the payments");
+        if (check != NULL) {
+            check->currency = currency;
+        }
+    }
+}
+
 static enum err read_bus(struct bus *bus, struct bus_backlog backlogs[BUS_TOPIC_COUNT],
                          struct why *why)
 {
@@ -202,6 +222,7 @@ enum err report_build(struct store_reader *reader, struct bus *bus, struct arena
     if (err == ERR_OK) {
         check_waiting(out_report);
         check_unmatched(out_report);
+        check_paid(out_report);
     }
     return err;
 }

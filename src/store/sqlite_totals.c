@@ -243,6 +243,40 @@ static enum err read_number_row(sqlite3_stmt *row, void *context, struct why *wh
     return ERR_OK;
 }
 
+// --- what the facts say was paid, twice: by order and by payment ---------------------------------
+
+static const char paid_sql[] = "SELECT currency, sum(paid_minor / 1000000000),"
+                               " sum(paid_minor % 1000000000) FROM orders GROUP BY currency";
+
+static const char captured_sql[] =
+    "SELECT o.currency, coalesce(sum(p.captured_minor / 1000000000), 0),"
+    " coalesce(sum(p.captured_minor % 1000000000), 0), count(*)"
+    " FROM orders o LEFT JOIN payments p ON p.order_id = o.order_id GROUP BY o.currency";
+
+static enum err read_sum(sqlite3_stmt *row, __int128 sums[STORE_CURRENCIES_MAX], struct why *why)
+{
+    struct currency currency = CURRENCY_NONE;
+    if (!currency_find(sqlite_column_view(row, 0), &currency)) {
+        return reader_damaged(row, why, "table orders");
+    }
+    sums[currency.index] =
+        (__int128)sqlite3_column_int64(row, 1) * HALF + sqlite3_column_int64(row, 2);
+    return ERR_OK;
+}
+
+static enum err read_paid_row(sqlite3_stmt *row, void *context, struct why *why)
+{
+    struct store_totals *totals = context;
+    return read_sum(row, totals->paid, why);
+}
+
+static enum err read_captured_row(sqlite3_stmt *row, void *context, struct why *why)
+{
+    struct store_totals *totals = context;
+    totals->facts += (uint64_t)sqlite3_column_int64(row, 3);
+    return read_sum(row, totals->captured, why);
+}
+
 static enum err read_ledger(struct store_reader *reader, struct text log_id,
                             struct store_totals *totals, struct why *why)
 {
@@ -277,9 +311,10 @@ static enum err read_overviews(struct store_reader *reader, struct arena *arena,
                           NULL, 0, read_reason_row, totals, why);
     }
     if (err == ERR_OK) {
-        err = reader_scan(
-            reader, "SELECT count(*) FROM orders o LEFT JOIN payments p ON p.order_id = o.order_id",
-            NULL, 0, read_number_row, &totals->facts, why);
+        err = reader_scan(reader, paid_sql, NULL, 0, read_paid_row, totals, why);
+    }
+    if (err == ERR_OK) {
+        err = reader_scan(reader, captured_sql, NULL, 0, read_captured_row, totals, why);
     }
     if (err == ERR_OK) {
         err = reader_scan(reader, "SELECT count(*) FROM waiting_payments", NULL, 0, read_number_row,

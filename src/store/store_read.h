@@ -53,6 +53,8 @@ struct store_totals {
     uint64_t
         waiting_entries; // of the index that the sweeper works from; those matched meanwhile too
     uint64_t facts;      // rows of orders_payments_facts
+    __int128 paid[STORE_CURRENCIES_MAX];     // amount_paid of all orders, by currency index
+    __int128 captured[STORE_CURRENCIES_MAX]; // amount of all facts' payments
     uint64_t orders_distinct;
     uint64_t dead_letters[REASON_COUNT];
     uint64_t dead_letters_refused[APPLIED_TOPIC_COUNT]; // whose message was refused, by source
