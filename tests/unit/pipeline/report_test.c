@@ -202,6 +202,32 @@ static void lost_dead_letters_are_found(void **state)
     ASSERT_ALL_FOUND(cases);
 }
 
+// A letter is published before the commit. After a crash in between it may be recorded before its
+// message is applied again: one record for each such message, and no more.
+static void refusal_recorded_before_it_is_applied_balances(void **state)
+{
+    (void)state;
+    static const char record[] =
+        "INSERT INTO dead_letter_records SELECT randomblob(16), reason, state, detail, body,"
+        " source_topic, source_message_id, first_seen_us, recorded_us, order_id, payment_id, "
+        "event_id,"
+        " attempts, replay_count, checks, next_check_us, redacted, rebuilt FROM dead_letter_records"
+        " WHERE reason = 'E_JSON' LIMIT 1";
+    struct rig rig;
+    struct report *report = NULL;
+    rig_init(&rig);
+    fill(&rig);
+    rig_consume_dead_letters(&rig);
+    rig_publish(&rig, BUS_PAYMENTS, "no JSON either");
+    damage(&rig, record);
+    rig_assert_balanced(&rig);
+    damage(&rig, record);
+    rig_report(&rig, &report);
+    assert_true(check_fails(report, "payments: no refusal counted twice"));
+    free(report);
+    rig_deinit(&rig);
+}
+
 static void payment_that_nobody_will_look_at_is_found(void **state)
 {
     (void)state;
@@ -286,6 +312,7 @@ int main(void)
         cmocka_unit_test(damaged_ledger_is_found),
         cmocka_unit_test(message_acked_unapplied_is_found),
         cmocka_unit_test(lost_dead_letters_are_found),
+        cmocka_unit_test(refusal_recorded_before_it_is_applied_balances),
         cmocka_unit_test(payment_that_nobody_will_look_at_is_found),
         cmocka_unit_test(changed_figures_of_a_fact_are_found),
         cmocka_unit_test(report_of_a_sound_store_names_every_check),
