@@ -39,8 +39,8 @@ enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
       "parts of the index of waiting payments")                                                    \
     X(lane_batch_messages, "lane.batch_messages", COUNT, "4096", 1, 10000, NULL,                   \
       "most messages that a lane takes in one batch")                                              \
-    X(lane_batch_bytes, "lane.batch_bytes", SIZE, "4MiB", 256 * KIB, 64 * MIB, NULL,               \
-      "most bytes that a lane takes in one batch")                                                 \
+    X(lane_batch_bytes, "lane.batch_bytes", SIZE, "4MiB", 256 * KIB, 16 * MIB, NULL,               \
+      "most bytes of each topic that a lane takes in one batch")                                   \
     X(broker_lease, "broker.lease", DURATION, "1m", 10 * SEC, 1 * HR, NULL,                        \
       "how long a message may be in hand before it is delivered again")                            \
     X(broker_backlog_max, "broker.backlog_max", COUNT, "10000000", 1, INT64_C(1000000000000),      \

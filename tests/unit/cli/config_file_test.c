@@ -75,7 +75,7 @@ static void each_mistake_is_one_exact_line(void **state)
         {"lane:\n  batch_bytes: 4MB\n", "till.yaml:2:16: lane.batch_bytes: expected a size such as "
                                         "512KiB or 4MiB, got \"4MB\""},
         {"lane:\n  batch_bytes: 1KiB\n", "till.yaml:2:16: lane.batch_bytes: expected a size from "
-                                         "256KiB to 64MiB, got \"1KiB\""},
+                                         "256KiB to 16MiB, got \"1KiB\""},
         {"store:\n  customer_index: yes\n",
          "till.yaml:2:19: store.customer_index: expected true or "
          "false, got \"yes\""},
