@@ -183,6 +183,11 @@ void seam_fault_arm(struct rig *rig, uint64_t nth, enum seam_death death)
     fault.hit = false;
 }
 
+void seam_fault_disarm(void)
+{
+    fault.nth = 0;
+}
+
 bool seam_fault_hit(void)
 {
     return fault.hit;

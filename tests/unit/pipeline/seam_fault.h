@@ -15,6 +15,7 @@ enum seam_death {
 // From now on counts the calls; the nth dies (0: none). One rig at a time.
 void seam_fault_arm(struct rig *rig, uint64_t nth, enum seam_death death);
 void seam_fault_follow(struct rig *rig); // goes on counting in a rig that was opened again
+void seam_fault_disarm(void);            // who lives, lives on; hit and count stay to be asked
 bool seam_fault_hit(void);
 uint64_t seam_fault_count(void); // calls since the last arm
 
