@@ -10,13 +10,13 @@
 
 // Parts per million are of messages, or of calls where that is said. May be changed at any time.
 struct broker_weather {
-    int64_t delay_max_us;      // from publish to the first delivery
-    uint32_t twice_ppm;        // a message that is delivered again although it is leased or acked
-    uint32_t ack_lost_ppm;     // the call says ERR_OK, the broker never hears of it
-    uint32_t ack_failed_ppm;   // of calls: ERR_UNAVAILABLE, done or not
-    uint32_t pull_failed_ppm;  // of calls: ERR_UNAVAILABLE, a stream that ends
+    int64_t delay_max_us;        // from publish to the first delivery
+    uint32_t twice_ppm;          // a message that is delivered again although it is leased or acked
+    uint32_t ack_lost_ppm;       // the call says ERR_OK, the broker never hears of it
+    uint32_t ack_failed_ppm;     // of calls: ERR_UNAVAILABLE, done or not
+    uint32_t pull_failed_ppm;    // of calls: ERR_UNAVAILABLE, a stream that ends
     uint32_t publish_failed_ppm; // of calls: ERR_UNAVAILABLE, published (maybe some) or not
-    int64_t latency_max_us;    // of every call
+    int64_t latency_max_us;      // of every call
     int64_t lease_us;
 };
 

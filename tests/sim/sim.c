@@ -17,6 +17,7 @@
 #endif
 #endif
 #ifdef SIM_ASAN
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -277,6 +278,11 @@ struct task *task_start(struct sim *sim, sim_fn *body, void *context)
     uintptr_t address = (uintptr_t)task;
     makecontext(&task->machine, (void (*)(void))task_main, 2, (unsigned)(address >> 32),
                 (unsigned)(address & UINT32_MAX));
+#ifdef SIM_ASAN
+    // The sanitizer would clear its view of the whole stack at every switch; once, here, is enough.
+    task->machine.uc_stack.ss_size = 0;
+    __asan_unpoison_memory_region(task->stack->memory, STACK_SIZE);
+#endif
     sim->tasks_alive++;
     task->wake_pending = true;
     resume_at(task, sim->now_us);

@@ -48,7 +48,7 @@ struct task *task_current(const struct sim *sim); // NULL outside of any
 
 // From within the task itself. Both return at once, and false, when the task is or was killed.
 bool task_sleep(struct sim *sim, int64_t us);
-bool task_park(struct sim *sim); // until task_wake
+bool task_park(struct sim *sim);   // until task_wake
 void task_wake(struct task *task); // of a task that is parked; else no effect
 
 // --- the history --------------------------------------------------------------------------------

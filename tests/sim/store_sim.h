@@ -96,7 +96,7 @@ struct sim_fact {
     int64_t settlement;
     int64_t match_issue;
     int64_t n_events;
-    int64_t n_rows; // from the greatest timestamp; not a column
+    int64_t n_rows;                    // from the greatest timestamp; not a column
     struct sim_fact_payment *payments; // by payment_id; on the heap
     size_t payment_count;
 };
