@@ -52,25 +52,24 @@ static enum err load_applied(struct lane *lane, enum applied_topic topic, struct
     return err == ERR_OK ? check_history(applied, bus_topic_name(source), &backlog, why) : err;
 }
 
-enum err lane_open(struct lane *lane, struct store *store, struct bus *bus,
-                   const struct pipeline_rules *rules, struct clock clock, struct log *log,
-                   struct why *why)
+enum err lane_open(struct lane *lane, const struct matcher *matcher, struct text name,
+                   struct log *log, struct why *why)
 {
     memset(lane, 0, sizeof(*lane));
-    lane->matcher = (struct matcher){store, bus, rules, clock};
+    lane->matcher = *matcher;
     lane->log = log;
-    lane->name = TEXT("lane");
+    lane->name = name;
     lane->slice_max = SLICE_MAX;
     enum err err = ERR_OK;
     for (size_t topic = 0; topic < APPLIED_TOPIC_COUNT; topic++) {
         ranges_init(&lane->applied[topic], LANE_RANGES_MAX);
-        if (err == ERR_OK && bus->log_id.size > 0) {
+        if (err == ERR_OK && matcher->bus->log_id.size > 0) {
             err = load_applied(lane, (enum applied_topic)topic, why);
         }
     }
     uint32_t starts = 0;
     if (err == ERR_OK) {
-        err = store_add_start(store, lane->name, &starts, why);
+        err = store_add_start(matcher->store, lane->name, &starts, why);
     }
     lane->starts_pending = true;
     lane->careful_left = starts > 1 ? BATCH_COUNT_MAX : 0;

@@ -47,10 +47,10 @@ struct lane {
 // A message that was in hand at this many starts that died is refused unread (E_POISON).
 #define LANE_POISON_STARTS 3u
 
-// Loads what was applied and counts this start. `log` may be NULL.
-MUST_USE enum err lane_open(struct lane *lane, struct store *store, struct bus *bus,
-                            const struct pipeline_rules *rules, struct clock clock, struct log *log,
-                            struct why *why);
+// Loads what was applied and counts this start. `name` (not copied) is its own among all lanes that
+// share the store, and the same at the next start. `log` may be NULL.
+MUST_USE enum err lane_open(struct lane *lane, const struct matcher *matcher, struct text name,
+                            struct log *log, struct why *why);
 // Ends a start that did its work; a lane that is not closed looks like one that died, and so does one
 // that is closed before lane_recover came to its end.
 MUST_USE enum err lane_close(struct lane *lane, struct why *why);

@@ -1,5 +1,4 @@
-// Threads and the queue between them. Everything that decides something is in lane, sweeper and
-// dead_letter_step; here is only who calls them when.
+// Threads and the queue between them. What is done after what is in worker.c.
 #include "service.h"
 
 #include "failpoint.h"
@@ -12,7 +11,6 @@
 
 #define BATCHES          2
 #define IDLE_WAIT_US     100000  // how long the fetch thread waits for a publish
-#define HOUSEKEEPING_US  500000  // how often due buckets and dead letters are looked at
 #define STATUS_US        1000000 // how often an idle fetch thread reports that orders are up to date
 #define BACKOFF_FIRST_US 10000
 #define BACKOFF_LAST_US  2000000
@@ -26,9 +24,7 @@ struct slot {
 struct service {
     struct service_options options;
     atomic_bool *stop;
-    struct lane lane;
-    struct sweeper sweeper;
-    struct dead_letter_consumer dead_letters;
+    struct worker worker;
     struct publisher publishers[SERVICE_PUBLISHERS_MAX];
     struct seat {
         struct service *service;
@@ -52,7 +48,6 @@ struct service {
 
     atomic_bool ended;     // the lane thread is through
     atomic_bool all_ended; // fetch may stop: the lane found everything done
-    int64_t last_housekeeping_ns;
 };
 
 static bool stopping(const struct service *service)
@@ -219,7 +214,7 @@ static void *fetch_main(void *argument)
 static struct slot *take_full_slot(struct service *service, size_t turn, bool *out_last)
 {
     struct slot *slot = &service->slots[turn];
-    struct timespec deadline = deadline_after(HOUSEKEEPING_US);
+    struct timespec deadline = deadline_after(WORKER_HOUSEKEEPING_US);
     pthread_mutex_lock(&service->mutex);
     int waited = 0;
     while (!slot->full && !service->fetch_ended && waited == 0) {
@@ -239,117 +234,22 @@ static void give_back(struct service *service, struct slot *slot)
     pthread_mutex_unlock(&service->mutex);
 }
 
-// Applies one batch. After a RETRY error it goes back to the bus, which gives it out again.
-static enum err apply(struct service *service, struct batch *batch, int64_t *backoff_us,
-                      struct why *why)
-{
-    enum err err = lane_apply(&service->lane, batch, why);
-    if (err == ERR_OK) {
-        *backoff_us = BACKOFF_FIRST_US;
-        return ERR_OK;
-    }
-    if (err_class_of(err) != ERR_CLASS_RETRY) {
-        return err;
-    }
-    log_retry(service, "cannot apply a batch, will try again", why);
-    err = batch_nack(batch, service->options.bus, why);
-    back_off(service, backoff_us);
-    return err_class_of(err) == ERR_CLASS_RETRY ? ERR_OK : err;
-}
-
-static enum err sweep(struct service *service, bool final, struct why *why)
-{
-    bool done = false;
-    enum err err = ERR_OK;
-    if (service->options.limits.orders && !final) {
-        err = lane_write_status(&service->lane, why);
-    }
-    while (err == ERR_OK && !done) {
-        err = sweeper_step(&service->sweeper, clock_wall_us(&service->options.clock), final, &done,
-                           why);
-        done = done || !final;
-    }
-    return err;
-}
-
-static enum err consume_dead_letters(struct service *service, bool all, struct why *why)
-{
-    size_t count = 0;
-    enum err err = ERR_OK;
-    do {
-        err = dead_letter_consume(&service->dead_letters, &count, why);
-    } while (err == ERR_OK && all && count > 0);
-    return err;
-}
-
-// What the lane thread does beside batches, every HOUSEKEEPING_US. Retries by itself next time.
-static enum err keep_house(struct service *service, struct why *why)
-{
-    int64_t now_ns = clock_mono_ns(&service->options.clock);
-    if (now_ns - service->last_housekeeping_ns < HOUSEKEEPING_US * 1000) {
-        return ERR_OK;
-    }
-    service->last_housekeeping_ns = now_ns;
-    enum err err = service->options.sweep ? sweep(service, false, why) : ERR_OK;
-    if (err == ERR_OK && service->options.dead_letters) {
-        err = consume_dead_letters(service, false, why);
-    }
-    if (err == ERR_OK && service->options.dead_letters) {
-        err = dead_letter_recheck(&service->dead_letters, clock_wall_us(&service->options.clock),
-                                  why);
-    }
-    if (err_class_of(err) == ERR_CLASS_RETRY) {
-        log_retry(service, "cannot look after waiting payments now, will try again", why);
-        err = ERR_OK;
-    }
-    return err;
-}
-
-static enum err nothing_unacked(struct service *service, enum bus_topic topic, bool *in_out_none,
-                                struct why *why)
-{
-    struct bus_backlog backlog = {0};
-    enum err err = bus_backlog(service->options.bus, topic, &backlog, why);
-    *in_out_none = *in_out_none && err == ERR_OK && backlog.unacked == 0;
-    return err;
-}
-
-// With `once`: the input has ended and every subscription is empty, so no order can come any more and
-// grace counts as past. *out_finished when after that nothing is left at all.
-static enum err finish_once(struct service *service, bool *out_finished, struct why *why)
-{
-    bool none = true;
-    enum err err = ERR_OK;
-    if (service->options.limits.orders) {
-        err = nothing_unacked(service, BUS_ORDERS, &none, why);
-    }
-    if (err == ERR_OK && service->options.limits.payments) {
-        err = nothing_unacked(service, BUS_PAYMENTS, &none, why);
-    }
-    if (err == ERR_OK && none && service->options.sweep) {
-        err = sweep(service, true, why);
-    }
-    if (err == ERR_OK && none && service->options.dead_letters) {
-        err = consume_dead_letters(service, true, why);
-    }
-    *out_finished = err == ERR_OK && none;
-    if (err_class_of(err) == ERR_CLASS_RETRY) {
-        log_retry(service, "cannot finish now, will try again", why);
-        err = ERR_OK;
-    }
-    return err;
-}
-
 static enum err work_on(struct service *service, struct slot *slot, int64_t *backoff_us,
                         struct why *why)
 {
     bool ends = service->options.once && slot->sources_were_done && slot->batch.count == 0 &&
                 !atomic_load(service->stop);
-    enum err err = apply(service, &slot->batch, backoff_us, why);
+    bool retry = false;
+    enum err err = worker_apply(&service->worker, &slot->batch, &retry, why);
+    if (retry && err == ERR_OK) {
+        back_off(service, backoff_us);
+    } else if (err == ERR_OK) {
+        *backoff_us = BACKOFF_FIRST_US;
+    }
     give_back(service, slot);
     bool finished = false;
     if (err == ERR_OK && ends) {
-        err = finish_once(service, &finished, why);
+        err = worker_finish(&service->worker, &finished, why);
     }
     if (finished) {
         atomic_store(&service->all_ended, true);
@@ -370,7 +270,7 @@ static enum err lane_loop(struct service *service, struct why *why)
             err = work_on(service, slot, &backoff_us, why);
         }
         if (err == ERR_OK && !last && !stopping(service)) {
-            err = keep_house(service, why);
+            err = worker_keep_house(&service->worker, why);
         }
     }
     return err;
@@ -408,8 +308,6 @@ static void destroy(struct service *service)
     for (size_t i = 0; i < BATCHES; i++) {
         batch_deinit(&service->slots[i].batch);
     }
-    sweeper_deinit(&service->sweeper);
-    dead_letter_consumer_deinit(&service->dead_letters);
     pthread_cond_destroy(&service->changed);
     pthread_mutex_destroy(&service->mutex);
     free(service);
@@ -451,8 +349,7 @@ static enum err start_publishers(struct service *service, struct why *why)
 // A message may have stopped the last start: it is looked for before the threads begin.
 static enum err start_threads(struct service *service, struct why *why)
 {
-    enum err err =
-        lane_recover(&service->lane, &service->slots[0].batch, &service->options.limits, why);
+    enum err err = worker_recover(&service->worker, &service->slots[0].batch, why);
     if (err == ERR_OK) {
         err = start_thread(service, &service->lane_thread, lane_main, service, why);
         service->lane_started = err == ERR_OK;
@@ -471,15 +368,20 @@ static enum err init(struct service *service, struct why *why)
     for (size_t i = 0; err == ERR_OK && i < BATCHES; i++) {
         err = batch_init(&service->slots[i].batch);
     }
-    struct matcher matcher = {options->store, options->bus, &service->options.rules,
-                              options->clock};
-    if (err == ERR_OK) {
-        err = sweeper_init(&service->sweeper, &matcher, options->log);
+    if (err != ERR_OK) {
+        return why_set(why, err, "cannot reserve memory for batches");
     }
-    if (err == ERR_OK) {
-        err = dead_letter_consumer_init(&service->dead_letters, &matcher, options->log);
-    }
-    return err == ERR_OK ? ERR_OK : why_set(why, err, "cannot reserve memory for batches");
+    struct worker_options worker = {
+        .bus = options->bus,
+        .store = options->store,
+        .rules = &service->options.rules,
+        .clock = options->clock,
+        .log = options->log,
+        .limits = options->limits,
+        .sweep = options->sweep,
+        .dead_letters = options->dead_letters,
+    };
+    return worker_open(&service->worker, &worker, why);
 }
 
 enum err service_start(const struct service_options *options, atomic_bool *stop,
@@ -499,16 +401,12 @@ enum err service_start(const struct service_options *options, atomic_bool *stop,
     (void)pthread_condattr_destroy(&attributes);
     (void)pthread_mutex_init(&service->mutex, NULL);
     enum err err = init(service, why);
-    if (err == ERR_OK) {
-        err = lane_open(&service->lane, options->store, options->bus, &service->options.rules,
-                        options->clock, options->log, why);
-    }
     if (err != ERR_OK) {
         destroy(service);
         return err;
     }
-    service->lane.committed = options->committed;
-    service->lane.committed_context = options->committed_context;
+    service->worker.lane.committed = options->committed;
+    service->worker.lane.committed_context = options->committed_context;
     err = start_threads(service, why);
     if (err != ERR_OK) {
         struct why first = why != NULL ? *why : (struct why){0};
@@ -532,7 +430,7 @@ void service_figures(const struct service *service, struct service_figures *out_
     for (size_t i = 0; i < service->options.source_count; i++) {
         out_figures->published += atomic_load(&service->publishers[i].published);
     }
-    const struct lane_counters *counters = &service->lane.counters;
+    const struct lane_counters *counters = &service->worker.lane.counters;
     for (size_t topic = 0; topic < APPLIED_TOPIC_COUNT; topic++) {
         uint64_t stored = atomic_load(&counters->messages[topic][OUTCOME_STORED]) +
                           atomic_load(&counters->messages[topic][OUTCOME_CONFLICT]);
@@ -543,7 +441,7 @@ void service_figures(const struct service *service, struct service_figures *out_
         out_figures->refused += refused;
         out_figures->applied += stored + duplicate + refused;
     }
-    out_figures->unmatched = atomic_load(&service->sweeper.unmatched);
+    out_figures->unmatched = atomic_load(&service->worker.sweeper.unmatched);
     out_figures->prices_rounded = atomic_load(&counters->prices_rounded);
     out_figures->sources_done = sources_done(service);
 }
@@ -608,12 +506,7 @@ enum err service_finish(struct service **in_service, int64_t drain_timeout_us,
     service_figures(service, out_figures);
     enum err err = first_error(service, why);
     struct why close_why = {0};
-    enum err closed = ERR_OK;
-    if (service->err == ERR_OK) {
-        closed = lane_close(&service->lane, &close_why);
-    } else {
-        lane_abandon(&service->lane);
-    }
+    enum err closed = worker_close(&service->worker, service->err != ERR_OK, &close_why);
     if (err == ERR_OK && closed != ERR_OK) {
         err = why_set(why, closed, "%s", close_why.text);
     }

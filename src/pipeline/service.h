@@ -6,13 +6,11 @@
 #define TILL_SERVICE_H
 
 #include "bus.h"
-#include "dead_letter_step.h"
-#include "lane.h"
 #include "log.h"
 #include "publisher.h"
 #include "rules.h"
 #include "store.h"
-#include "sweeper.h"
+#include "worker.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -495,7 +495,8 @@ static void older_topics_file_is_refused(void **state)
     struct store_sqlite_options store_options = {.path = rig.facts_path};
     assert_int_equal(bus_embedded_open(&bus_options, &rig.bus, &why), ERR_OK);
     assert_int_equal(store_sqlite_open(&store_options, &rig.store, &why), ERR_OK);
-    assert_int_equal(lane_open(&rig.lane, rig.store, rig.bus, &rig.rules, clock, NULL, &why),
+    assert_int_equal(lane_open(&rig.lane, &(struct matcher){rig.store, rig.bus, &rig.rules, clock},
+                               TEXT("lane"), NULL, &why),
                      ERR_CORRUPT);
     assert_non_null(strstr(why.text, "topics.db is older than facts.db"));
     store_close(&rig.store);
@@ -521,7 +522,8 @@ static void lost_facts_file_is_refused(void **state)
     struct store_sqlite_options store_options = {.path = rig.facts_path};
     assert_int_equal(bus_embedded_open(&bus_options, &rig.bus, &why), ERR_OK);
     assert_int_equal(store_sqlite_open(&store_options, &rig.store, &why), ERR_OK);
-    assert_int_equal(lane_open(&rig.lane, rig.store, rig.bus, &rig.rules, clock, NULL, &why),
+    assert_int_equal(lane_open(&rig.lane, &(struct matcher){rig.store, rig.bus, &rig.rules, clock},
+                               TEXT("lane"), NULL, &why),
                      ERR_CORRUPT);
     assert_non_null(strstr(why.text, "1 messages are acked, but facts.db knows of 0"));
     store_close(&rig.store);

@@ -61,7 +61,8 @@ static enum err open_parts(struct rig *rig, struct why *why)
         }
     }
     return err == ERR_OK
-               ? lane_open(&rig->lane, rig->store, rig->bus, &rig->rules, clock, NULL, why)
+               ? lane_open(&rig->lane, &(struct matcher){rig->store, rig->bus, &rig->rules, clock},
+                           TEXT("lane"), NULL, why)
                : err;
 }
 

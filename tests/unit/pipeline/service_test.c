@@ -97,8 +97,10 @@ static void publishing_does_not_cut_a_back_off_short(void **state)
     struct service_figures figures;
     assert_int_equal(service_finish(&service, DRAIN_US, &figures, &why), ERR_OK);
     rig.store->ops = ops;
-    assert_int_equal(
-        lane_open(&rig.lane, rig.store, rig.bus, &rig.rules, options.clock, NULL, &why), ERR_OK);
+    assert_int_equal(lane_open(&rig.lane,
+                               &(struct matcher){rig.store, rig.bus, &rig.rules, options.clock},
+                               TEXT("lane"), NULL, &why),
+                     ERR_OK);
     rig_run(&rig);
     assert_int_equal(rig_count(&rig, "SELECT count(*) FROM orders"), published);
     rig_assert_balanced(&rig);
@@ -199,8 +201,10 @@ static void source_that_fails_is_logged_and_told_at_the_end(void **state)
     assert_string_equal(why.text, "the disk is gone");
     (void)close(ends[0]);
     (void)close(ends[1]);
-    assert_int_equal(
-        lane_open(&rig.lane, rig.store, rig.bus, &rig.rules, options.clock, NULL, &why), ERR_OK);
+    assert_int_equal(lane_open(&rig.lane,
+                               &(struct matcher){rig.store, rig.bus, &rig.rules, options.clock},
+                               TEXT("lane"), NULL, &why),
+                     ERR_OK);
     rig_deinit(&rig);
 }
 
