@@ -9,6 +9,7 @@
 #ifndef TILL_STORE_SIM_H
 #define TILL_STORE_SIM_H
 
+#include "clock.h"
 #include "sim.h"
 #include "store.h"
 #include "variant.h"
@@ -41,6 +42,7 @@ struct cluster_options {
 struct cluster;
 
 struct cluster *cluster_create(const struct cluster_options *options);
+void cluster_destroy(struct cluster **cluster);
 struct cluster_weather *cluster_weather(struct cluster *cluster);
 
 // A replica that is down neither takes nor answers anything; what was under way to it is lost. When it
@@ -61,6 +63,9 @@ uint64_t cluster_faults(const struct cluster *cluster);
 // ERR_SCHEMA (the schema's epoch rises to the highest that ever wrote with cluster_set_epoch).
 struct store *store_sim_open(struct cluster *cluster, struct clock clock, uint32_t fold_epoch);
 void cluster_set_epoch(struct cluster *cluster, uint32_t fold_epoch);
+// The lanes' status and starts are kept under this name. Unless set, every session of a cluster has one of
+// its own; a process that starts again under the name that it had finds what it left.
+void store_sim_set_name(struct store *store, struct text name);
 
 // --- looking from outside ------------------------------------------------------------------------
 // Without messages, at once. `replicas` is a mask: what a read that asked exactly these would give.
