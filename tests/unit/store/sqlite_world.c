@@ -82,7 +82,7 @@ static void destroy(void *context)
 
 const struct store_factory sqlite_factory = {
     .name = "embedded",
-    .traits = {.transactional = true},
+    .traits = {.transactional = true, .looks = true, .drops_finished = true},
     .create = create,
     .store = store_of,
     .reopen = reopen,

@@ -241,9 +241,17 @@ size_t bench_count_kind(const struct store_group *group, enum event_kind kind)
     return count;
 }
 
+struct store_reader *bench_reader(struct store_bench *bench)
+{
+    if (bench->factory->reader == NULL) {
+        skip();
+    }
+    return bench->factory->reader(bench->world);
+}
+
 struct store_totals *bench_totals(struct store_bench *bench, struct text log_id)
 {
-    struct store_reader *reader = bench->factory->reader(bench->world);
+    struct store_reader *reader = bench_reader(bench);
     struct store_totals *totals = calloc(1, sizeof(*totals));
     assert_non_null(totals);
     arena_reset(&bench->arena);

@@ -56,6 +56,9 @@ const struct event *bench_find_payment(const struct store_group *group, int64_t 
 const struct event *bench_find_version(const struct store_group *group, int64_t version);
 size_t bench_count_kind(const struct store_group *group, enum event_kind kind);
 
+// A new reader: store_reader_close it. Skips the rest of the claim when the store has none.
+struct store_reader *bench_reader(struct store_bench *bench);
+
 // Totals as a reader sees them, on the heap: free() them.
 struct store_totals *bench_totals(struct store_bench *bench, struct text log_id);
 

@@ -8,7 +8,9 @@
 
 // What a store can do, so that claims on it are run or left out.
 struct store_suite_traits {
-    bool transactional; // what was not committed is gone
+    bool transactional;  // what was not committed is gone
+    bool looks;          // it says of an event that comes in whether it was known, and keeps the first
+    bool drops_finished; // the entries of a finished bucket are gone at once
 };
 
 // Makes stores that hold nothing.
@@ -18,7 +20,8 @@ struct store_factory {
     void *(*create)(void);                       // a world with one store in it, open
     struct store *(*store)(void *world);         // the store of the world
     struct store *(*reopen)(void *world);        // closes it and opens it again
-    struct store_reader *(*reader)(void *world); // a new one; store_reader_close it
+    // A new one; store_reader_close it. NULL for a store without: a claim is left where it needs one.
+    struct store_reader *(*reader)(void *world);
     void (*destroy)(void *world);
 };
 

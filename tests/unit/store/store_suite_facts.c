@@ -54,7 +54,7 @@ static void assert_facts(struct store_bench *bench, const struct fact_filter *fi
                          const char *const *expected, size_t count)
 {
     struct fact_rows facts = {0};
-    struct store_reader *reader = bench->factory->reader(bench->world);
+    struct store_reader *reader = bench_reader(bench);
     bench_check(bench, store_reader_facts(reader, filter, keep_fact, &facts, &bench->why));
     store_reader_close(&reader);
     assert_int_equal(facts.count, count);

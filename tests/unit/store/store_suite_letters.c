@@ -77,7 +77,7 @@ static void assert_only_letter(struct store_bench *bench, const struct dead_lett
 {
     struct letters_seen seen = {*expected, 0};
     struct dead_letter_filter filter = {0};
-    struct store_reader *reader = bench->factory->reader(bench->world);
+    struct store_reader *reader = bench_reader(bench);
     bench_check(bench,
                 store_reader_dead_letters(reader, &filter, compare_letter, &seen, &bench->why));
     store_reader_close(&reader);
@@ -174,7 +174,7 @@ static size_t count_letters(struct store_bench *bench, const struct dead_letter_
                             dead_letter_row_fn *each)
 {
     size_t count = 0;
-    struct store_reader *reader = bench->factory->reader(bench->world);
+    struct store_reader *reader = bench_reader(bench);
     bench_check(bench, store_reader_dead_letters(reader, filter, each, &count, &bench->why));
     store_reader_close(&reader);
     return count;

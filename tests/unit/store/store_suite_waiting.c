@@ -188,7 +188,8 @@ static void finished_bucket_is_gone_and_its_neighbours_stay(void **state)
     struct waiting_bucket *buckets = NULL;
     struct waiting_payment *page = NULL;
     assert_int_equal(due(bench, INT64_MAX, 10, &buckets), 2);
-    assert_int_equal(read_page(bench, first, NULL, 10, &page), 0);
+    size_t left = bench->factory->traits.drops_finished ? 0 : 1;
+    assert_int_equal(read_page(bench, first, NULL, 10, &page), left);
     assert_int_equal(read_page(bench, (struct waiting_bucket){100, 1}, NULL, 10, &page), 1);
     assert_int_equal(read_page(bench, (struct waiting_bucket){200, 0}, NULL, 10, &page), 1);
 }
