@@ -15,6 +15,16 @@ int64_t clock_mono_ns(const struct clock *clock)
     return clock->mono_ns(clock->context);
 }
 
+void clock_pause_us(const struct clock *clock, int64_t us)
+{
+    if (clock->pause_us != NULL) {
+        clock->pause_us(clock->context, us);
+        return;
+    }
+    struct timespec time = {us / US_PER_SECOND, (long)(us % US_PER_SECOND) * 1000L};
+    (void)nanosleep(&time, NULL); // an early return only means to look again
+}
+
 static struct timespec read_system_clock(clockid_t id)
 {
     struct timespec now = {0};
@@ -39,7 +49,7 @@ static int64_t real_mono_ns(void *context)
 
 struct clock clock_real(void)
 {
-    return (struct clock){real_wall_us, real_mono_ns, NULL};
+    return (struct clock){.wall_us = real_wall_us, .mono_ns = real_mono_ns};
 }
 
 static int64_t virtual_wall_us(void *context)
@@ -55,7 +65,8 @@ static int64_t virtual_mono_ns(void *context)
 struct clock clock_virtual(struct virtual_time *time)
 {
     assert(time != NULL);
-    return (struct clock){virtual_wall_us, virtual_mono_ns, time};
+    return (struct clock){
+        .wall_us = virtual_wall_us, .mono_ns = virtual_mono_ns, .context = time};
 }
 
 void virtual_time_advance(struct virtual_time *time, int64_t us)

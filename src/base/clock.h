@@ -13,10 +13,13 @@ struct clock {
     int64_t (*wall_us)(void *context); // microseconds since 1970-01-01 UTC; may jump
     int64_t (*mono_ns)(void *context); // nanoseconds since some start; never goes back
     void *context;
+    // Lets that much time pass for the caller; NULL: real time.
+    void (*pause_us)(void *context, int64_t us);
 };
 
 int64_t clock_wall_us(const struct clock *clock);
 int64_t clock_mono_ns(const struct clock *clock);
+void clock_pause_us(const struct clock *clock, int64_t us); // may end early
 
 // The system's clocks. Safe from any thread.
 struct clock clock_real(void);

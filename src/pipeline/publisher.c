@@ -4,7 +4,6 @@
 #include "arena.h"
 
 #include <poll.h>
-#include <time.h>
 
 #define BACKOFF_FIRST_MS 5
 #define BACKOFF_LAST_MS  500
@@ -23,12 +22,6 @@ struct gathering {
 static bool stopped(const struct publisher *publisher)
 {
     return atomic_load(publisher->stop);
-}
-
-static void pause_ms(int ms)
-{
-    struct timespec time = {ms / 1000, (long)(ms % 1000) * 1000000L};
-    (void)nanosleep(&time, NULL); // an early return only means to look again
 }
 
 static void fail(struct publisher *publisher, enum err err, const struct why *why)
@@ -116,7 +109,7 @@ static enum err publish(struct publisher *publisher, enum bus_topic topic,
         }
         atomic_fetch_add(&publisher->retries, 1);
         tell_stall(publisher, &told_ns, &why);
-        pause_ms(backoff_ms);
+        clock_pause_us(&publisher->clock, backoff_ms * INT64_C(1000));
         backoff_ms = backoff_ms * 2 < BACKOFF_LAST_MS ? backoff_ms * 2 : BACKOFF_LAST_MS;
     }
     return ERR_OK;
@@ -137,7 +130,7 @@ static enum err wait_for_consumers(struct publisher *publisher)
         if (backlog.unacked <= publisher->backlog_soft_max || stopped(publisher)) {
             i++;
         } else {
-            pause_ms(1);
+            clock_pause_us(&publisher->clock, 1000);
         }
     }
     return ERR_OK;
@@ -164,7 +157,7 @@ static size_t allowance(struct publisher *publisher, int64_t start_ns, uint64_t 
             uint64_t count = due > taken ? due - taken : 1;
             return count < PUBLISHER_COUNT_MAX ? (size_t)count : PUBLISHER_COUNT_MAX;
         }
-        pause_ms(1);
+        clock_pause_us(&publisher->clock, 1000);
     }
 }
 

@@ -48,6 +48,9 @@ struct task {
     bool killed;
     bool wake_pending; // a resume at the present time is under way
     uint64_t wait;     // number of its present wait: a timer of an older one is void
+    uint64_t waits;
+    uint64_t waits_to_live; // 0: for ever
+    int64_t stalled_until_us;
     struct stack *stack;
     ucontext_t machine;
     void *fake_stack; // the sanitizer's
@@ -306,9 +309,24 @@ void task_kill(struct task *task)
     }
 }
 
+void task_kill_in_wait(struct task *task, uint64_t nth)
+{
+    task->waits_to_live = nth;
+}
+
+void task_stall(struct task *task, int64_t us)
+{
+    task->stalled_until_us = task->sim->now_us + us;
+}
+
 bool task_killed(const struct task *task)
 {
     return task->killed;
+}
+
+uint64_t task_waits(const struct task *task)
+{
+    return task->waits;
 }
 
 bool task_ended(const struct task *task)
@@ -325,6 +343,10 @@ bool task_park(struct sim *sim)
 {
     struct task *task = sim->current;
     assert(task != NULL);
+    task->waits++;
+    if (task->waits_to_live > 0 && --task->waits_to_live == 0) {
+        task->killed = true;
+    }
     if (task->killed) {
         return false;
     }
@@ -359,9 +381,14 @@ static void fire(struct sim *sim, const struct timer *timer)
         return;
     }
     struct task *task = timer->context;
-    if (task->state == TASK_WAITING && task->wait == timer->tag) {
-        enter_task(task);
+    if (task->state != TASK_WAITING || task->wait != timer->tag) {
+        return; // it was woken by something else meanwhile
     }
+    if (task->stalled_until_us > sim->now_us && !task->killed) {
+        resume_at(task, task->stalled_until_us);
+        return;
+    }
+    enter_task(task);
 }
 
 bool sim_run_until(struct sim *sim, int64_t time_us)

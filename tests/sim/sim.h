@@ -42,7 +42,12 @@ void *sim_alloc(struct sim *sim, size_t size);
 // Starts a task; it first runs at the present time. The struct lives as long as the world.
 struct task *task_start(struct sim *sim, sim_fn *body, void *context);
 void task_kill(struct task *task); // no effect on one that has ended
+// Kills it in its nth wait from now (1: the next one), after what it asked for there has begun.
+void task_kill_in_wait(struct task *task, uint64_t nth);
+// Stands still for that long, as a process does whose machine is paused, and then goes on unaware.
+void task_stall(struct task *task, int64_t us);
 bool task_killed(const struct task *task);
+uint64_t task_waits(const struct task *task); // how often it waited so far
 bool task_ended(const struct task *task);
 struct task *task_current(const struct sim *sim); // NULL outside of any
 
