@@ -361,9 +361,23 @@ static struct partition *find_or_add_partition(struct replica *replica, enum tab
     return partition;
 }
 
+static void drop_old_undos(struct replica *replica, int64_t now_us)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < replica->undo_count; i++) {
+        if (replica->undos[i].at_us >= now_us - replica->undo_us) {
+            replica->undos[kept++] = replica->undos[i];
+        }
+    }
+    replica->undo_count = kept;
+}
+
 static void remember(struct replica *replica, struct cell *cell, const struct cell *after,
                      int64_t now_us)
 {
+    if (replica->undo_count == replica->undo_cap) {
+        drop_old_undos(replica, now_us);
+    }
     if (replica->undo_count == replica->undo_cap) {
         replica->undos =
             pool_grow(replica->pool, replica->undos, &replica->undo_cap, sizeof(replica->undos[0]));
@@ -381,7 +395,7 @@ bool replica_put(struct replica *replica, struct partition_key key, const struct
     if (!cell_wins(&put->cell, cell)) {
         return false;
     }
-    if (replica->keeps_undo) {
+    if (replica->undo_us > 0) {
         remember(replica, cell, &put->cell, now_us);
     }
     *cell = put->cell;

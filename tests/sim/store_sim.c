@@ -18,11 +18,17 @@ struct cluster *cluster_create(const struct cluster_options *options)
     };
     for (unsigned node = 0; node < CLUSTER_REPLICAS; node++) {
         replica_init(&cluster->nodes[node].replica, &cluster->pool);
-        cluster->nodes[node].replica.keeps_undo = options->variant == VARIANT_PERIODIC_COMMIT_LOG;
+        bool forgets = options->variant == VARIANT_PERIODIC_COMMIT_LOG;
+        cluster->nodes[node].replica.undo_us = forgets ? options->commit_log_us : 0;
         cluster->nodes[node].up = true;
         cluster->nodes[node].slowness = 1;
     }
     return cluster;
+}
+
+void cluster_destroy(struct cluster **cluster)
+{
+    *cluster = NULL; // all its memory is the world's
 }
 
 struct cluster_weather *cluster_weather(struct cluster *cluster)
@@ -47,7 +53,7 @@ void cluster_crash(struct cluster *cluster, unsigned replica)
     node->up = false;
     node->incarnation++;
     cluster->faults++;
-    if (cluster->variant == VARIANT_PERIODIC_COMMIT_LOG) {
+    if (node->replica.undo_us > 0) {
         replica_forget_since(&node->replica, sim_now_us(cluster->sim) - cluster->commit_log_us);
     }
     sim_note(cluster->sim, 'x', replica);

@@ -43,6 +43,8 @@ struct cluster;
 
 struct cluster *cluster_create(const struct cluster_options *options);
 void cluster_destroy(struct cluster **cluster);
+void cluster_destroy(
+    struct cluster **cluster); // before its sim; stores of it must not be used after
 struct cluster_weather *cluster_weather(struct cluster *cluster);
 
 // A replica that is down neither takes nor answers anything; what was under way to it is lost. When it

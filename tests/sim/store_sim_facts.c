@@ -166,6 +166,7 @@ void put_carried_projection(struct op *op, const struct store_group *group)
     if (count == 0) {
         return;
     }
+    // Tolerances make no difference to an order without payments.
     static const struct fold_rules rules = {.want_set_hash = true};
     struct fold_space space = {cluster->fold_rows, cluster->fold_losers, cluster->fold_payments};
     struct fact fact = {0};

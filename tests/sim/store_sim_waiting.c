@@ -76,6 +76,33 @@ static enum err write_entries(struct session *session, const struct waiting_paym
     return op_run_write(op, why);
 }
 
+// VARIANT_READ_THEN_DECIDE: what was read has decided, and there is no event to come back to.
+static enum err record_unmatched(struct session *session, const struct waiting_payment *items,
+                                 size_t count, struct why *why)
+{
+    enum err err = ERR_OK;
+    int64_t now_us = clock_wall_us(&session->clock);
+    for (size_t i = 0; err == ERR_OK && i < count; i++) {
+        struct dead_letter_record record = {
+            .reason = REASON_E_UNMATCHED,
+            .state = DEAD_LETTER_WAITING,
+            .body = items[i].body,
+            .source_topic = TEXT("payments_data"),
+            .source_message_id = items[i].message_id,
+            .first_seen_us = items[i].published_us,
+            .recorded_us = now_us,
+            .order_id = items[i].order_id,
+            .payment_id = items[i].payment_id,
+            .event_id = items[i].event_id,
+            .attempts = items[i].attempts,
+            .next_check_us = now_us + 60 * US_PER_SECOND,
+        };
+        hash_bytes(items[i].message_id.data, items[i].message_id.size, &record.id);
+        err = sim_record_dead_letters(&session->base, &record, 1, why);
+    }
+    return err;
+}
+
 enum err sim_insert_waiting(struct store *store, const struct waiting_payment *items, size_t count,
                             struct why *why)
 {
@@ -83,6 +110,9 @@ enum err sim_insert_waiting(struct store *store, const struct waiting_payment *i
     enum err err = session_alive(session);
     if (err != ERR_OK || count == 0) {
         return err;
+    }
+    if (is_variant(session, VARIANT_READ_THEN_DECIDE)) {
+        return record_unmatched(session, items, count, why);
     }
     err = register_buckets(session, items, count, why);
     return err == ERR_OK ? write_entries(session, items, count, why) : err;

@@ -8,8 +8,8 @@
 
 // What a store can do, so that claims on it are run or left out.
 struct store_suite_traits {
-    bool transactional;  // what was not committed is gone
-    bool looks;          // it says of an event that comes in whether it was known, and keeps the first
+    bool transactional; // what was not committed is gone
+    bool looks; // it says of an event that comes in whether it was known, and keeps the first
     bool drops_finished; // the entries of a finished bucket are gone at once
 };
 
@@ -17,9 +17,9 @@ struct store_suite_traits {
 struct store_factory {
     const char *name;
     struct store_suite_traits traits;
-    void *(*create)(void);                       // a world with one store in it, open
-    struct store *(*store)(void *world);         // the store of the world
-    struct store *(*reopen)(void *world);        // closes it and opens it again
+    void *(*create)(void);                // a world with one store in it, open
+    struct store *(*store)(void *world);  // the store of the world
+    struct store *(*reopen)(void *world); // closes it and opens it again
     // A new one; store_reader_close it. NULL for a store without: a claim is left where it needs one.
     struct store_reader *(*reader)(void *world);
     void (*destroy)(void *world);
