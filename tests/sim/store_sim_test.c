@@ -1,7 +1,8 @@
 // The simulated store against what every store must do, in calm weather, and against what Cassandra
 // promises and does not promise, in bad weather.
-#include "store_sim.h"
+#include "store_sim_claims.h"
 #include "store_suite.h"
+#include "test_seed.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,27 +27,9 @@ struct suite_world {
     struct store *store;
 };
 
-static int64_t wall_of_sim(void *context)
-{
-    return sim_now_us(context);
-}
-
-static int64_t mono_of_sim(void *context)
-{
-    return sim_now_us(context) * 1000;
-}
-
-static struct clock clock_of(struct sim *sim)
-{
-    return (struct clock){wall_of_sim, mono_of_sim, sim};
-}
-
-static const struct cluster_weather calm = {
-    .latency_min_us = 100, .latency_max_us = 1000, .late_max_us = 1, .timeout_us = 2000000};
-
 static struct store *open_named(struct suite_world *world)
 {
-    world->store = store_sim_open(world->cluster, clock_of(suite.sim), 1);
+    world->store = store_sim_open(world->cluster, claim_clock(suite.sim), 1);
     store_sim_set_name(world->store, TEXT("lane of the suite"));
     return world->store;
 }
@@ -54,7 +37,8 @@ static struct store *open_named(struct suite_world *world)
 static void *create_world(void)
 {
     struct suite_world *world = sim_alloc(suite.sim, sizeof(*world));
-    struct cluster_options options = {.sim = suite.sim, .shape = suite.shape, .weather = calm};
+    struct cluster_options options = {
+        .sim = suite.sim, .shape = suite.shape, .weather = claim_calm};
     world->cluster = cluster_create(&options);
     (void)open_named(world);
     return world;
@@ -95,11 +79,15 @@ static void run_suite(void *context)
 {
     (void)context;
     suite.failed = store_suite_run(&factories[suite.shape]);
+    if (suite.shape == STORE_CLUSTER) {
+        suite.failed += store_sim_run_cluster_claims(suite.sim);
+        suite.failed += store_sim_run_process_claims(suite.sim);
+    }
 }
 
-static int run_suite_on(enum store_shape shape)
+static int run_in_task(enum store_shape shape, uint64_t seed)
 {
-    suite.sim = sim_create(1);
+    suite.sim = sim_create(seed);
     suite.shape = shape;
     (void)task_start(suite.sim, run_suite, NULL);
     while (sim_run_until(suite.sim, INT64_MAX)) {
@@ -110,5 +98,6 @@ static int run_suite_on(enum store_shape shape)
 
 int main(void)
 {
-    return run_suite_on(STORE_CLUSTER) + run_suite_on(STORE_EMBEDDED);
+    uint64_t seed = test_seed();
+    return run_in_task(STORE_CLUSTER, seed) + run_in_task(STORE_EMBEDDED, seed);
 }
