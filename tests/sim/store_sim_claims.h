@@ -34,6 +34,7 @@ enum err claim_insert(struct claim_world *world, const struct event *event);
 int claim_read(struct claim_world *world, int64_t order_id);
 // Inserts, reads, folds and writes, as the pipeline does.
 enum err claim_apply(struct claim_world *world, const struct event *event);
+enum err claim_fold(struct claim_world *world, struct store_group *group);
 unsigned claim_replicas_with(struct claim_world *world, const struct event *event);
 
 #endif

@@ -217,6 +217,61 @@ static void insert_of_an_order_carries_its_projection(void **state)
     claim_close(&world);
 }
 
+static struct event unversioned(int64_t published_us)
+{
+    struct order order = claim_order(1, 0).order;
+    struct event event;
+    event_of_order(&order, published_us, &event);
+    return event;
+}
+
+// The caller may find a row superfluous; what was read is what the timestamp counts.
+static void row_taken_out_still_counts(void **state)
+{
+    (void)state;
+    struct claim_world world;
+    open_calm(&world);
+    struct event first = unversioned(SIM_EPOCH_US);
+    struct incoming again = {.event = unversioned(SIM_EPOCH_US + 1)};
+    struct incoming *pointers[] = {&again};
+    struct store_group group = {.order_id = 1, .incoming = pointers, .incoming_count = 1};
+    assert_int_equal(claim_apply(&world, &first), ERR_OK);
+    arena_reset(&world.arena);
+    assert_int_equal(store_insert_events(world.store, &group, 1, &world.why), ERR_OK);
+    assert_int_equal(store_read_partitions(world.store, &group, 1, &world.arena, &world.why),
+                     ERR_OK);
+    assert_int_equal(group.row_count, 2);
+    group.rows[0] = &again.event;
+    group.row_count = 1;
+    assert_int_equal(claim_fold(&world, &group), ERR_OK);
+    assert_int_equal(store_write_facts(world.store, &group, 1, &world.why), ERR_OK);
+    assert_fact(&world, CLUSTER_ALL, 1, 0, 0, 2);
+    claim_close(&world);
+}
+
+static void own_event_stands_for_its_row_and_a_repetition_is_known(void **state)
+{
+    (void)state;
+    struct claim_world world;
+    open_calm(&world);
+    struct event order = claim_order(1, 1);
+    assert_int_equal(claim_apply(&world, &order), ERR_OK);
+    struct incoming incoming[] = {{.event = order}, {.event = order}, {claim_payment(1, 11), 0}};
+    struct incoming *pointers[] = {&incoming[0], &incoming[1], &incoming[2]};
+    struct store_group group = {.order_id = 1, .incoming = pointers, .incoming_count = 3};
+    arena_reset(&world.arena);
+    assert_int_equal(store_insert_events(world.store, &group, 1, &world.why), ERR_OK);
+    assert_int_equal(store_read_partitions(world.store, &group, 1, &world.arena, &world.why),
+                     ERR_OK);
+    assert_int_equal(incoming[0].outcome, INSERT_UNKNOWN); // it was there, but nobody looked
+    assert_int_equal(incoming[1].outcome, INSERT_KNOWN);
+    assert_int_equal(incoming[2].outcome, INSERT_UNKNOWN);
+    assert_int_equal(group.row_count, 2);
+    assert_ptr_equal(group.rows[0], &incoming[0].event);
+    assert_ptr_equal(group.rows[1], &incoming[2].event);
+    claim_close(&world);
+}
+
 static void set_without_an_order_reaches_no_fact(void **state)
 {
     (void)state;
@@ -396,6 +451,8 @@ int store_sim_run_cluster_claims(struct sim *sim)
         cmocka_unit_test(crash_forgets_nothing),
         cmocka_unit_test(periodic_commit_log_forgets_what_is_young),
         cmocka_unit_test(insert_of_an_order_carries_its_projection),
+        cmocka_unit_test(row_taken_out_still_counts),
+        cmocka_unit_test(own_event_stands_for_its_row_and_a_repetition_is_known),
         cmocka_unit_test(set_without_an_order_reaches_no_fact),
         cmocka_unit_test(late_and_doubled_writes_change_nothing),
         cmocka_unit_test(older_fold_is_refused),

@@ -106,7 +106,7 @@ int claim_read(struct claim_world *world, int64_t order_id)
     return err == ERR_OK ? (int)group.row_count : -1;
 }
 
-static enum err fold_group(struct claim_world *world, struct store_group *group)
+enum err claim_fold(struct claim_world *world, struct store_group *group)
 {
     struct fold_space space = {
         .sorted = ARENA_ARRAY(&world->arena, const struct event *, group->row_count),
@@ -128,7 +128,7 @@ enum err claim_apply(struct claim_world *world, const struct event *event)
         err = store_read_partitions(world->store, &group, 1, &world->arena, &world->why);
     }
     if (err == ERR_OK) {
-        err = fold_group(world, &group);
+        err = claim_fold(world, &group);
     }
     if (err == ERR_OK) {
         err = store_write_facts(world->store, &group, 1, &world->why);
