@@ -132,8 +132,8 @@ enum err embedded_commit(struct store *store, struct why *why)
     if (!is_embedded(session)) {
         return session_alive(session);
     }
-    assert(session->in_transaction);
     enum err err = take_a_moment(session, why);
+    assert(err == ERR_CLOSED || session->in_transaction);
     if (err == ERR_OK) {
         err = maybe_busy(session, why);
     }
