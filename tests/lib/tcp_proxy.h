@@ -41,7 +41,7 @@ void tcp_proxy_delay(struct tcp_proxy *proxy, uint32_t delay_ms);
 // stand still. With 0 everything flows again.
 void tcp_proxy_stall(struct tcp_proxy *proxy, unsigned ways);
 
-// Resets the present connections on these sides and throws away what was on its way. When one side
+// Resets the present connections on these sides; what was on its way is lost. When one side
 // alone is cut, the other one stands open and silent until it is cut too: nothing tells it.
 void tcp_proxy_cut(struct tcp_proxy *proxy, unsigned sides);
 

@@ -286,10 +286,6 @@ bool link_cut(struct tcp_proxy_link *link, bool client, bool server)
     if (server) {
         reset_socket(&link->side[WAY_TO_SERVER]);
     }
-    if (client || server) {
-        flow_clear(&link->flow[WAY_TO_CLIENT]);
-        flow_clear(&link->flow[WAY_TO_SERVER]);
-    }
     return link->side[WAY_TO_CLIENT] >= 0 || link->side[WAY_TO_SERVER] >= 0;
 }
 

@@ -606,6 +606,26 @@ static void more_connections_than_the_limit_wait(void **state)
     rig_end(&rig);
 }
 
+// What the system holds in its own buffers comes on top.
+static void what_is_taken_and_not_given_is_bounded(void **state)
+{
+    (void)state;
+    struct rig rig;
+    static const char bytes[65536];
+    size_t size = 0;
+    rig_begin(&rig);
+    rig_connect(&rig);
+    tcp_proxy_delay(rig.proxy, 600000);
+    struct pollfd polled = {.fd = rig.client, .events = POLLOUT};
+    while (size < (size_t)TCP_PROXY_HELD_MAX * 16 && poll(&polled, 1, SILENCE_MS * 4) == 1) {
+        ssize_t sent = send(rig.client, bytes, sizeof bytes, MSG_NOSIGNAL);
+        assert_true(sent > 0);
+        size += (size_t)sent;
+    }
+    assert_in_range(size, TCP_PROXY_HELD_MAX - sizeof bytes, TCP_PROXY_HELD_MAX * 8);
+    rig_end(&rig);
+}
+
 static void *give_commands(void *context)
 {
     struct tcp_proxy *proxy = context;
@@ -721,6 +741,7 @@ int main(void)
         cmocka_unit_test(a_limit_sets_the_time_that_bytes_take),
         cmocka_unit_test(without_the_limit_bytes_come_at_once),
         cmocka_unit_test(more_connections_than_the_limit_wait),
+        cmocka_unit_test(what_is_taken_and_not_given_is_bounded),
         cmocka_unit_test(commands_come_from_any_thread),
         cmocka_unit_test(a_stop_resets_all_and_leaves_nothing_open),
         cmocka_unit_test(a_reserved_port_is_nobody_elses),
