@@ -78,6 +78,55 @@ void cluster_slow_down(struct cluster *cluster, unsigned replica, int64_t factor
     cluster->nodes[replica].slowness = factor;
 }
 
+static bool puts_facts(const struct op *op, const struct part *part)
+{
+    for (size_t i = 0; i < part->put_count; i++) {
+        enum table table = op->puts[part->first_put + i].table;
+        if (table == TABLE_FACTS || table == TABLE_FACT_PAYMENTS) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void look_at_fact(struct cluster *cluster, unsigned node, struct partition_key key,
+                         unsigned which, struct sim_fact *out_fact)
+{
+    const struct replica *replica = &cluster->nodes[node].replica;
+    const struct partition *order = replica_find(replica, TABLE_FACTS, key);
+    const struct partition *payments = replica_find(replica, TABLE_FACT_PAYMENTS, key);
+    while (payments != NULL && payments->count > cluster->payments_cap[which]) {
+        cluster->payments[which] =
+            pool_grow(&cluster->pool, cluster->payments[which], &cluster->payments_cap[which],
+                      sizeof(struct sim_fact_payment));
+    }
+    fact_of_partitions(order, payments, cluster->shape == STORE_EMBEDDED, cluster->payments[which],
+                       out_fact);
+}
+
+void cluster_apply(struct cluster *cluster, unsigned node, const struct op *op,
+                   const struct part *part)
+{
+    struct replica *replica = &cluster->nodes[node].replica;
+    struct sim_fact before = {0};
+    bool watched = cluster->fact_changed != NULL && puts_facts(op, part);
+    if (watched) {
+        look_at_fact(cluster, node, part->key, 0, &before);
+    }
+    bool changed = false;
+    int64_t now_us = sim_now_us(cluster->sim);
+    for (size_t i = 0; i < part->put_count; i++) {
+        const struct put *put = &op->puts[part->first_put + i];
+        bool wins = replica_put(replica, part->key, put, now_us);
+        changed |= wins && (put->table == TABLE_FACTS || put->table == TABLE_FACT_PAYMENTS);
+    }
+    if (watched && changed) {
+        struct sim_fact after = {0};
+        look_at_fact(cluster, node, part->key, 1, &after);
+        cluster->fact_changed(cluster->fact_context, node, part->key.first, &before, &after);
+    }
+}
+
 struct copying {
     struct cluster *cluster;
     unsigned to;

@@ -156,12 +156,14 @@ void op_ask_row(struct op *op, enum table table, struct partition_key key, struc
 MUST_USE enum err op_run_read(struct op *op, struct why *why); // on an error it is released
 void op_release(struct op *op);
 
+// ERR_CLOSED when the process is dead: to be asked first by every call that has no op.
+MUST_USE enum err session_alive(const struct session *session);
+
+// --- store_sim.c -----------------------------------------------------------------------------------
+
 // Does a mutation at a replica, at once.
 void cluster_apply(struct cluster *cluster, unsigned node, const struct op *op,
                    const struct part *part);
-
-// ERR_CLOSED when the process is dead: to be asked first by every call that has no op.
-MUST_USE enum err session_alive(const struct session *session);
 
 // --- store_sim_embedded.c: transactions -------------------------------------------------------------
 
