@@ -196,7 +196,7 @@ static void check_exact(struct ack *ack)
     const char *differs = "there is no fact";
     unsigned same = 0;
     for (unsigned i = 0; i < checker->replica_count; i++) {
-        const char *here = checker_compare_fact(&ack->facts[i], fold, memory);
+        const char *here = checker_compare_fact(&ack->facts[i], fold, false, memory);
         same += here == NULL;
         differs = here != NULL ? here : differs;
     }

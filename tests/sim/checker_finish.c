@@ -71,8 +71,12 @@ static const char *compare_payment(const struct sim_fact_payment *is,
 }
 
 const char *checker_compare_fact(const struct sim_fact *fact, const struct fact *expected,
-                                 char memory[160])
+                                 bool settled, char memory[160])
 {
+    const struct column rated[] = {
+        {"settlement", fact->settlement, (int64_t)expected->settlement},
+        {"match_issue", fact->match_issue, (int64_t)expected->match_issue},
+    };
     const struct column columns[] = {
         {"a fact with an order", fact->exists && fact->has_order, expected->order != NULL},
         {"version rank", fact->version_rank, expected->order->version_rank},
@@ -84,14 +88,15 @@ const char *checker_compare_fact(const struct sim_fact *fact, const struct fact 
         {"amount_refunded", fact->amount_refunded_minor, expected->amount_refunded_minor},
         {"amount_charged_back", fact->amount_charged_back_minor,
          expected->amount_charged_back_minor},
-        {"settlement", fact->settlement, (int64_t)expected->settlement},
-        {"match_issue", fact->match_issue, (int64_t)expected->match_issue},
         {"n_events", fact->n_events, expected->n_events},
         {"number of payments", (int64_t)fact->payment_count, (int64_t)expected->payment_count},
     };
     const char *differs = first_difference(columns, sizeof(columns) / sizeof(columns[0]), memory);
     for (size_t i = 0; differs == NULL && i < expected->payment_count; i++) {
         differs = compare_payment(&fact->payments[i], &expected->payments[i], memory);
+    }
+    if (differs == NULL && settled) {
+        differs = first_difference(rated, sizeof(rated) / sizeof(rated[0]), memory);
     }
     return differs;
 }
@@ -262,7 +267,7 @@ static void check_fact(struct finish *finish, const struct expected_order *order
     }
     add_matched_money(finish, order->order_id, fact, fold);
     char memory[160];
-    const char *differs = checker_compare_fact(fact, fold, memory);
+    const char *differs = checker_compare_fact(fact, fold, true, memory);
     if (!checker_ask(checker, differs == NULL)) {
         checker_fail(checker, CHECK_I3_facts_are_the_fold,
                      "order %" PRId64 ", %zu events: %s (replicas %s)", order->order_id,

@@ -98,8 +98,9 @@ bool checker_is_waiting(struct checker *checker, const struct event *event);
 void checker_on_acked(void *context, enum bus_topic topic, const struct sim_message *message);
 void checker_finish_letters(struct checker *checker);
 
-// Compares column by column; NULL, or what differs: "amount_paid is 5, must be 10".
+// Compares column by column; NULL, or what differs: "amount_paid is 5, must be 10". With `settled` also
+// what depends on the tolerances, which may change during a run.
 const char *checker_compare_fact(const struct sim_fact *fact, const struct fact *expected,
-                                 char memory[160]);
+                                 bool settled, char memory[160]);
 
 #endif
