@@ -254,6 +254,19 @@ static void a_name_in_an_attribute_is_seen(void **state)
     finish_and_assert_violates("I11_nothing_personal");
 }
 
+#define WITH_CARD "{\"payment_id\":3,\"order_id\":1,\"payment_method\":\"4111 1111 1111 1111\"}"
+
+static void a_card_number_in_a_letter_is_seen(void **state)
+{
+    (void)state;
+    uint64_t message = fake_publish(&fake, BUS_PAYMENTS, WITH_CARD);
+    uint64_t letter = fake_letter(&fake, BUS_PAYMENTS, message, REASON_E_PAN, NULL);
+    fake_ack(&fake, BUS_PAYMENTS, message);
+    fake_record(&fake, TWO, BUS_PAYMENTS_DLQ, letter, DEAD_LETTER_NEW);
+    fake_ack(&fake, BUS_PAYMENTS_DLQ, letter);
+    finish_and_assert_violates("I11_nothing_personal");
+}
+
 static void another_fate_than_the_answer_key_says_is_seen(void **state)
 {
     (void)state;
@@ -297,6 +310,7 @@ int main(void)
         CLUSTER_TEST(a_record_of_another_reason_is_seen),
         CLUSTER_TEST(a_record_without_attempts_is_seen),
         CLUSTER_TEST(a_name_in_an_attribute_is_seen),
+        CLUSTER_TEST(a_card_number_in_a_letter_is_seen),
         CLUSTER_TEST(another_fate_than_the_answer_key_says_is_seen),
         CLUSTER_TEST(an_order_version_that_is_nowhere_is_seen),
     };
