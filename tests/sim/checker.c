@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FOLD_EPOCH_SHIFT 32 // of a projection's timestamp
+#define FOLD_EPOCH_SHIFT   32 // of a projection's timestamp
+#define WAITING_FEW        256u // entries, counted in each view, that are read whenever one is asked for
+#define WAITING_A_QUESTION 16u // above that, so many may be read for one question
 
 static const char *const check_names[] = {
 #define X(name) #name,
@@ -72,6 +74,7 @@ static void note_waiting(const struct waiting_payment *entry, void *context)
     struct hash key = key_of_payment_event(entry->order_id, entry->payment_id, entry->event_id);
     uintptr_t views = (uintptr_t)index_find(index, &key) | (uintptr_t)1 << visit->view;
     index_put(index, &key, (void *)views); // a mask, not an address
+    visit->checker->waiting_count++;
     key = key_of_number((uint64_t)entry->order_id);
     index_put(&visit->checker->waiting_orders, &key, visit->checker);
 }
@@ -85,6 +88,7 @@ static void read_waiting(struct checker *checker)
     }
     checker->waiting_read = true;
     checker->waiting_step = step;
+    checker->waiting_count = checker->waiting_questions = 0;
     index_clear(&checker->waiting);
     index_clear(&checker->waiting_orders);
     for (unsigned view = 0; view < checker->view_count; view++) {
@@ -95,6 +99,12 @@ static void read_waiting(struct checker *checker)
 
 bool checker_is_waiting(struct checker *checker, const struct event *event)
 {
+    checker->waiting_questions++;
+    checker->waiting_asked++;
+    size_t cost = checker->waiting_count + checker->waiting_asked;
+    if (cost > WAITING_FEW && cost > checker->waiting_questions * WAITING_A_QUESTION) {
+        return true;
+    }
     read_waiting(checker);
     struct hash key = key_of_payment_event(event->order_id, event->entity_id, event->event_id);
     uintptr_t views = (uintptr_t)index_find(&checker->waiting, &key);

@@ -65,6 +65,9 @@ struct checker {
     // Entries of waiting payments, as they were at one step.
     uint64_t waiting_step;
     bool waiting_read;
+    size_t waiting_count;        // entries that there were
+    size_t waiting_questions;    // asked since
+    size_t waiting_asked;        // in all; about as many buckets there have been
     struct index waiting;        // by payment event: mask of the views that have it
     struct index waiting_orders; // by order id
     struct index recorded;       // ids of dead letters whose record was seen in every view
@@ -92,7 +95,9 @@ const char *checker_event_text(const struct event *event, char memory[160]);
 // `n_rows` is that of the fact.
 bool checker_is_unfinished(struct checker *checker, const struct expected_order *order,
                            int64_t n_rows);
-// Whether an entry of the payment event is in an unfinished bucket, in every view.
+// Whether an entry of the payment event is in an unfinished bucket, in every view. All buckets and entries
+// have to be read for that, so once there are very many only a share of the questions is looked into, and
+// the answer to the others is yes.
 bool checker_is_waiting(struct checker *checker, const struct event *event);
 
 void checker_on_acked(void *context, enum bus_topic topic, const struct sim_message *message);
