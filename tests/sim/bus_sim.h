@@ -30,6 +30,7 @@ struct broker_options {
 struct sim_broker;
 
 struct sim_broker *sim_broker_create(const struct broker_options *options);
+void sim_broker_destroy(struct sim_broker **broker);
 struct broker_weather *sim_broker_weather(struct sim_broker *broker);
 uint64_t sim_broker_faults(const struct sim_broker *broker);
 uint64_t sim_broker_deliveries(const struct sim_broker *broker);
