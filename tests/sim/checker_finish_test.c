@@ -145,7 +145,7 @@ static void a_payment_in_a_fact_that_nobody_published_is_seen(void **state)
 
 static void break_n_rows(struct sim_fact *fact)
 {
-    fact->n_rows++;
+    fact->n_rows--;
 }
 
 static void a_projection_of_other_rows_than_those_stored_is_seen(void **state)
