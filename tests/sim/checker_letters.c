@@ -390,7 +390,9 @@ static void check_fate(struct letters *letters, const struct expected_message *m
     static const char *const names[] = {"stored",  "matched",   "unmatched",
                                         "refused", "duplicate", "conflict"};
     struct checker *checker = letters->checker;
-    if (!message->has_fate || expected_refused_late(message)) {
+    // A message refused for what lies outside of it changes what becomes of the others of its order.
+    bool disturbed = message->event != NULL && message->event->order->refused_count > 0;
+    if (!message->has_fate || disturbed) {
         return;
     }
     enum generated_fate fate = fate_of(letters, message);

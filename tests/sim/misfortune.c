@@ -58,9 +58,13 @@ static void kill_one(struct world *world, const struct misfortune *misfortune)
     }
 }
 
+// A producer that starts over and over never comes to its end, so it is left in peace at last.
 static void kill_producer(struct world *world, const struct misfortune *misfortune)
 {
     (void)misfortune;
+    if (sim_now_us(world->sim) - SIM_EPOCH_US > world->plan.trouble_us) {
+        return;
+    }
     struct producer *producer =
         &world->producers[rand_below(sim_rand(world->sim), world->producer_count)];
     if (producer->task != NULL) {
