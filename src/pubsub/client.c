@@ -69,6 +69,12 @@ void client_changed(struct pubsub *client)
     pthread_cond_broadcast(&client->changed);
 }
 
+void client_arrived(struct pubsub *client)
+{
+    client->arrivals++;
+    client_changed(client);
+}
+
 static struct timespec monotonic_after(int64_t ns)
 {
     struct timespec time = {0};
@@ -93,6 +99,34 @@ void client_wait(struct pubsub *client, int64_t until_ns)
     }
     struct timespec until = monotonic_after(left_ns);
     (void)pthread_cond_timedwait(&client->changed, &client->lock, &until);
+}
+
+uint64_t pubsub_arrivals(struct pubsub *client)
+{
+    client_lock(client);
+    uint64_t arrivals = client->arrivals;
+    client_unlock(client);
+    return arrivals;
+}
+
+void pubsub_wait(struct pubsub *client, uint64_t seen, int64_t timeout_us)
+{
+    client_lock(client);
+    int64_t now_ns = client_now_ns(client);
+    int64_t most_us = (TIMER_NEVER - now_ns) / 1000;
+    int64_t until_ns = timeout_us < most_us ? now_ns + timeout_us * 1000 : TIMER_NEVER;
+    while (client->arrivals == seen && client_now_ns(client) < until_ns) {
+        client_wait(client, until_ns);
+    }
+    client_unlock(client);
+}
+
+void pubsub_wake(struct pubsub *client)
+{
+    client_lock(client);
+    client_arrived(client);
+    wake_before(client, INT64_MIN + 1);
+    client_unlock(client);
 }
 
 // --- the loop -----------------------------------------------------------------------------------

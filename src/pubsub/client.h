@@ -33,6 +33,7 @@ struct pubsub {
     struct delivery *deliveries_first;
     struct delivery *deliveries_last;
     int64_t asleep_until_ns; // the loop's; INT64_MIN while it is awake
+    uint64_t arrivals;       // pubsub_arrivals
     bool stopping;
     bool has_thread; // else whoever waits turns the loop
     pthread_t thread;
@@ -47,11 +48,12 @@ void client_lock(struct pubsub *client);
 void client_unlock(struct pubsub *client);
 int64_t client_now_ns(const struct pubsub *client);
 
-// The next five with the lock held.
+// The next six with the lock held.
 void client_timer_set(struct pubsub *client, struct timer *timer, int64_t due_ns);
 void client_timer_clear(struct pubsub *client, struct timer *timer);
 void client_deliver(struct pubsub *client, struct delivery *delivery);
 void client_changed(struct pubsub *client); // ends waits
+void client_arrived(struct pubsub *client); // ends those of pubsub_wait for good
 // Waits for a change, for until_ns at most; gives the lock away meanwhile. May return early.
 void client_wait(struct pubsub *client, int64_t until_ns);
 

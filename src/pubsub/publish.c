@@ -228,6 +228,7 @@ enum err pubsub_publish(struct pubsub_publisher *publisher, const struct pubsub_
 {
     enum err err = ERR_OK;
     size_t accepted = 0;
+    assert(tag == NULL || publisher->options.on_result != NULL);
     client_lock(publisher->client);
     while (accepted < count && err == ERR_OK) {
         err = publish_one(publisher, &messages[accepted], tag, why);
@@ -243,6 +244,28 @@ static void send_open(struct pubsub_publisher *publisher)
     while (publisher->open.first != NULL) {
         publish_batch_close(publisher->open.first);
     }
+}
+
+enum err pubsub_publish_all(struct pubsub_publisher *publisher,
+                            const struct pubsub_outgoing *messages, size_t count, struct why *why)
+{
+    struct publish_waiter waiter = {0};
+    enum err err = ERR_OK;
+    assert(publisher->options.on_result == NULL);
+    client_lock(publisher->client);
+    for (size_t i = 0; i < count && err == ERR_OK; i++) {
+        err = publish_one(publisher, &messages[i], &waiter, why);
+        waiter.left += err == ERR_OK ? 1 : 0;
+    }
+    send_open(publisher);
+    while (waiter.left > 0) {
+        client_wait(publisher->client, TIMER_NEVER);
+    }
+    client_unlock(publisher->client);
+    if (err == ERR_OK && waiter.err != ERR_OK) {
+        err = why_set(why, waiter.err, "%s", waiter.why.text);
+    }
+    return err;
 }
 
 void pubsub_publisher_send(struct pubsub_publisher *publisher)

@@ -351,20 +351,47 @@ static void free_batch(struct publish_batch *batch)
     free(batch);
 }
 
+static void tell_callback(const struct publish_batch *batch)
+{
+    const struct pubsub_publisher_options *options = &batch->publisher->options;
+    struct wire_reader reader;
+    wire_reader_init(&reader, batch->response != NULL ? batch->response->bytes : (struct text){0});
+    struct pubsub_publish_result result = {
+        .err = batch->err, .ordering_key = batch->key, .why = &batch->why};
+    for (size_t i = 0; i < batch->count; i++) {
+        result.message_id = next_id(&reader);
+        options->on_result(options->context, batch->tags[i], &result);
+    }
+}
+
+static void tell_waiters(const struct publish_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        struct publish_waiter *waiter = batch->tags[i];
+        if (waiter != NULL) {
+            assert(waiter->left > 0);
+            waiter->left--;
+            if (batch->err != ERR_OK && waiter->err == ERR_OK) {
+                waiter->err = batch->err;
+                waiter->why = batch->why;
+            }
+        }
+    }
+}
+
 static void deliver_results(struct delivery *delivery)
 {
     struct publish_batch *batch =
         (struct publish_batch *)((char *)delivery - offsetof(struct publish_batch, delivery));
     struct pubsub_publisher *publisher = batch->publisher;
-    struct wire_reader reader;
-    wire_reader_init(&reader, batch->response != NULL ? batch->response->bytes : (struct text){0});
-    struct pubsub_publish_result result = {
-        .err = batch->err, .ordering_key = batch->key, .why = &batch->why};
-    for (size_t i = 0; i < batch->count && publisher->options.on_result != NULL; i++) {
-        result.message_id = next_id(&reader);
-        publisher->options.on_result(publisher->options.context, batch->tags[i], &result);
+    bool callback = publisher->options.on_result != NULL;
+    if (callback) {
+        tell_callback(batch);
     }
     client_lock(publisher->client);
+    if (!callback) {
+        tell_waiters(batch);
+    }
     publisher->undelivered -= batch->count;
     client_changed(publisher->client);
     client_unlock(publisher->client);

@@ -40,6 +40,13 @@ struct publish_batch {
     struct payload *response;
 };
 
+// A caller of pubsub_publish_all: the tag of its messages.
+struct publish_waiter {
+    size_t left; // messages without a result
+    enum err err;
+    struct why why;
+};
+
 struct publish_lane {
     struct text key; // empty: the lane without keys; else owned
     struct publish_batch *open;

@@ -57,6 +57,13 @@ MUST_USE enum err pubsub_open(const struct pubsub_options *options, struct pubsu
 // Publishers and subscribers are closed before.
 void pubsub_close(struct pubsub **client);
 
+// Counts arrivals at all subscribers of the client, their failures and calls of pubsub_wake.
+uint64_t pubsub_arrivals(struct pubsub *client);
+// Waits until that count is another than `seen`, or for timeout_us. May return early.
+void pubsub_wait(struct pubsub *client, uint64_t seen, int64_t timeout_us);
+// Ends every pubsub_wait, and makes the loop look at the clock (one that is not real may have jumped).
+void pubsub_wake(struct pubsub *client);
+
 // --- publishing ---------------------------------------------------------------------------------
 
 struct pubsub_publisher;
@@ -95,7 +102,8 @@ struct pubsub_publisher_options {
     int64_t backoff_first_us; // 100 ms, doubled up to
     int64_t backoff_last_us;  // 10 s, jittered
     // Once for every accepted message, on the loop; the result is valid during the call. May call
-    // pubsub_publish of a publisher that refuses when it is full. May be NULL.
+    // pubsub_publish of a publisher that refuses when it is full. NULL: nobody asks, or
+    // pubsub_publish_all does; tags are NULL then.
     void (*on_result)(void *context, void *tag, const struct pubsub_publish_result *result);
     void *context;
 };
@@ -113,6 +121,12 @@ MUST_USE enum err pubsub_publish(struct pubsub_publisher *publisher,
 // Whether pubsub_publish would accept the message as such: ERR_TOO_LARGE, ERR_INVALID.
 MUST_USE enum err pubsub_publish_check(const struct pubsub_publisher *publisher,
                                        const struct pubsub_outgoing *message, struct why *why);
+
+// Publishes these and waits until the service has every one of them, or until one has failed for good:
+// then some of them may have been published. Only for publishers without .on_result.
+MUST_USE enum err pubsub_publish_all(struct pubsub_publisher *publisher,
+                                     const struct pubsub_outgoing *messages, size_t count,
+                                     struct why *why);
 
 // Sends what is waiting for company. Returns at once.
 void pubsub_publisher_send(struct pubsub_publisher *publisher);
@@ -166,8 +180,6 @@ struct pubsub_subscriber_options {
     bool exactly_once;        // known from the start; streams also learn it from the service
     // On the loop. Only for subscriptions with exactly-once delivery. May be NULL.
     void (*on_settled)(void *context, uint64_t handle, enum pubsub_settled settled);
-    // On the loop: there may be something to take, or the subscriber has failed. May be NULL.
-    void (*on_arrival)(void *context);
     void *context;
 };
 

@@ -94,9 +94,7 @@ struct pubsub_subscriber {
     bool pongs;    // the service has answered a ping
     bool draining; // nothing is received any more
     bool closed;
-    bool arrival_due; // on_arrival is to be called
-    struct delivery arrival;
-    size_t deliveries; // that are on their way
+    size_t deliveries; // of outcomes, on their way
     enum err err;      // failed for good
     struct why why;
     enum err away; // cannot reach the service for now
@@ -104,7 +102,7 @@ struct pubsub_subscriber {
     struct pubsub_subscriber_figures figures;
 };
 
-// subscribe.c
+// receive.c: what receivers and others report.
 void subscriber_received(struct pubsub_subscriber *subscriber, struct payload *response);
 // A receiver's call or stream ended that way. Gives the time to wait before the next, or -1 when the
 // subscriber has failed for good.
@@ -114,6 +112,8 @@ bool subscriber_has_room(const struct pubsub_subscriber *subscriber);
 void subscriber_reached(struct pubsub_subscriber *subscriber); // the service has answered
 void subscriber_room_changed(struct pubsub_subscriber *subscriber);
 void subscriber_show(struct pubsub_subscriber *subscriber, struct held_batch *batch);
+// Nacks what nobody has taken of a batch. true when that was all, and the batch is gone.
+bool subscriber_nack_arrived(struct pubsub_subscriber *subscriber, struct held_batch *batch);
 
 // leases.c
 void leases_begin(struct pubsub_subscriber *subscriber, struct held_batch *batch);

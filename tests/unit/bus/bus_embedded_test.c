@@ -78,7 +78,7 @@ static void destroy(void *context)
 
 static const struct bus_factory embedded = {
     .name = "embedded",
-    .traits = {.ordered = true, .countable = true, .durable = true},
+    .traits = {.ordered = true, .countable = true, .durable = true, .counts_attempts = true},
     .create = create,
     .bus = bus_of,
     .reopen = reopen,

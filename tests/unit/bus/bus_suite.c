@@ -13,6 +13,8 @@
 
 #define ARENA_CAP (4u * 1024 * 1024)
 #define LONG_US   (60 * INT64_C(1000000))
+#define WAIT_US   INT64_C(100000)
+#define WAITS_MAX 100
 
 struct suite {
     const struct bus_factory *factory;
@@ -48,13 +50,24 @@ static int teardown(void **state)
     return 0;
 }
 
+// On a bus whose messages travel, they have arrived when this returns.
 static void publish(struct suite *suite, enum bus_topic topic, const char *text)
 {
     struct bus_outgoing message = {.data = text_of(text)};
+    struct bus_backlog before = {0};
+    struct bus_backlog after = {0};
+    assert_int_equal(bus_backlog(suite->bus, topic, &before, &suite->why), ERR_OK);
     assert_int_equal(bus_publish(suite->bus, topic, &message, 1, &suite->why), ERR_OK);
+    for (int i = 0; i < WAITS_MAX && after.unacked <= before.unacked; i++) {
+        assert_int_equal(bus_backlog(suite->bus, topic, &after, &suite->why), ERR_OK);
+        if (after.unacked <= before.unacked) {
+            assert_int_equal(bus_wait(suite->bus, WAIT_US, &suite->why), ERR_OK);
+        }
+    }
+    assert_true(after.unacked > before.unacked);
 }
 
-static size_t pull(struct suite *suite, enum bus_topic subscription, size_t count_max)
+static size_t pull_once(struct suite *suite, enum bus_topic subscription, size_t count_max)
 {
     arena_reset(&suite->arena);
     assert_int_equal(bus_pull(suite->bus, subscription, count_max, ARENA_CAP / 4, &suite->arena,
@@ -64,6 +77,27 @@ static size_t pull(struct suite *suite, enum bus_topic subscription, size_t coun
         suite->handles[i] = suite->messages[i].handle;
     }
     return suite->count;
+}
+
+// Something is expected: where messages travel it may take a moment.
+static size_t pull(struct suite *suite, enum bus_topic subscription, size_t count_max)
+{
+    size_t count = pull_once(suite, subscription, count_max);
+    for (int i = 0; i < WAITS_MAX && count == 0 && suite->factory->traits.distant; i++) {
+        assert_int_equal(bus_wait(suite->bus, WAIT_US, &suite->why), ERR_OK);
+        count = pull_once(suite, subscription, count_max);
+    }
+    return count;
+}
+
+// Nothing is there, and where messages travel nothing comes for a moment.
+static void expect_nothing(struct suite *suite, enum bus_topic subscription)
+{
+    assert_int_equal(pull_once(suite, subscription, 1000), 0);
+    if (suite->factory->traits.distant) {
+        assert_int_equal(bus_wait(suite->bus, WAIT_US, &suite->why), ERR_OK);
+        assert_int_equal(pull_once(suite, subscription, 1000), 0);
+    }
 }
 
 static void ack(struct suite *suite, enum bus_topic subscription)
@@ -113,7 +147,7 @@ static void topics_are_apart(void **state)
 static void empty_subscription_gives_nothing_and_does_not_wait(void **state)
 {
     struct suite *suite = *state;
-    assert_int_equal(pull(suite, BUS_ORDERS, 10), 0);
+    expect_nothing(suite, BUS_ORDERS);
 }
 
 static void nothing_to_publish_or_ack_is_fine(void **state)
@@ -123,7 +157,7 @@ static void nothing_to_publish_or_ack_is_fine(void **state)
     assert_int_equal(bus_ack(suite->bus, BUS_ORDERS, NULL, 0, &suite->why), ERR_OK);
     assert_int_equal(bus_nack(suite->bus, BUS_ORDERS, NULL, 0, &suite->why), ERR_OK);
     assert_int_equal(bus_extend(suite->bus, BUS_ORDERS, NULL, 0, 1, &suite->why), ERR_OK);
-    assert_int_equal(pull(suite, BUS_ORDERS, 1), 0);
+    expect_nothing(suite, BUS_ORDERS);
 }
 
 static void acked_message_does_not_come_again(void **state)
@@ -133,7 +167,7 @@ static void acked_message_does_not_come_again(void **state)
     assert_int_equal(pull(suite, BUS_ORDERS, 10), 1);
     ack(suite, BUS_ORDERS);
     suite->factory->advance(suite->world, 2 * BUS_SUITE_LEASE_US);
-    assert_int_equal(pull(suite, BUS_ORDERS, 10), 0);
+    expect_nothing(suite, BUS_ORDERS);
 }
 
 static void message_that_is_not_acked_comes_again_with_the_same_id(void **state)
@@ -145,11 +179,12 @@ static void message_that_is_not_acked_comes_again_with_the_same_id(void **state)
     struct text first_id = {id, suite->messages[0].message_id.size};
     assert_in_range(first_id.size, 1, sizeof(id));
     memcpy(id, suite->messages[0].message_id.data, first_id.size);
-    assert_int_equal(pull(suite, BUS_PAYMENTS, 10), 0);
+    expect_nothing(suite, BUS_PAYMENTS);
     suite->factory->advance(suite->world, BUS_SUITE_LEASE_US);
     assert_int_equal(pull(suite, BUS_PAYMENTS, 10), 1);
     expect(suite, 0, "x");
-    assert_int_equal(suite->messages[0].delivery_attempt, 2);
+    assert_int_equal(suite->messages[0].delivery_attempt,
+                     suite->factory->traits.counts_attempts ? 2 : 1);
     assert_true(text_equal(suite->messages[0].message_id, first_id));
 }
 
@@ -172,7 +207,7 @@ static void extended_lease_lasts_longer(void **state)
         bus_extend(suite->bus, BUS_ORDERS, suite->handles, 1, 3 * BUS_SUITE_LEASE_US, &suite->why),
         ERR_OK);
     suite->factory->advance(suite->world, 2 * BUS_SUITE_LEASE_US);
-    assert_int_equal(pull(suite, BUS_ORDERS, 10), 0);
+    expect_nothing(suite, BUS_ORDERS);
     suite->factory->advance(suite->world, BUS_SUITE_LEASE_US);
     assert_int_equal(pull(suite, BUS_ORDERS, 10), 1);
 }
@@ -237,7 +272,7 @@ static void large_batches_go_through(void **state)
     }
     assert_int_equal(total, 1000);
     suite->factory->advance(suite->world, 2 * BUS_SUITE_LEASE_US);
-    assert_int_equal(pull(suite, BUS_PAYMENTS, 1000), 0);
+    expect_nothing(suite, BUS_PAYMENTS);
 }
 
 static void message_too_large_is_refused_and_nothing_is_published(void **state)
@@ -250,7 +285,7 @@ static void message_too_large_is_refused_and_nothing_is_published(void **state)
     assert_int_equal(bus_publish(suite->bus, BUS_ORDERS, messages, 2, &suite->why), ERR_TOO_LARGE);
     assert_int_equal(suite->why.code, ERR_TOO_LARGE);
     free(body);
-    assert_int_equal(pull(suite, BUS_ORDERS, 10), 0);
+    expect_nothing(suite, BUS_ORDERS);
 }
 
 static void sequences_and_times_rise(void **state)
@@ -314,7 +349,7 @@ static void reopened_bus_keeps_what_is_not_acked(void **state)
 static void wait_ends_at_its_timeout(void **state)
 {
     struct suite *suite = *state;
-    assert_int_equal(pull(suite, BUS_ORDERS, 1), 0);
+    expect_nothing(suite, BUS_ORDERS);
     assert_int_equal(bus_wait(suite->bus, 0, &suite->why), ERR_OK);
     assert_int_equal(bus_wait(suite->bus, 1000, &suite->why), ERR_OK);
 }
@@ -322,9 +357,9 @@ static void wait_ends_at_its_timeout(void **state)
 static void publish_between_pull_and_wait_is_not_missed(void **state)
 {
     struct suite *suite = *state;
-    assert_int_equal(pull(suite, BUS_ORDERS, 1), 0);
+    expect_nothing(suite, BUS_ORDERS);
     publish(suite, BUS_ORDERS, "x");
-    assert_int_equal(pull(suite, BUS_PAYMENTS, 1), 0);
+    expect_nothing(suite, BUS_PAYMENTS);
     assert_int_equal(bus_wait(suite->bus, LONG_US, &suite->why), ERR_OK);
     assert_int_equal(pull(suite, BUS_ORDERS, 1), 1);
 }
@@ -332,7 +367,7 @@ static void publish_between_pull_and_wait_is_not_missed(void **state)
 static void wake_before_the_wait_is_not_missed(void **state)
 {
     struct suite *suite = *state;
-    assert_int_equal(pull(suite, BUS_ORDERS, 1), 0);
+    expect_nothing(suite, BUS_ORDERS);
     bus_wake(suite->bus);
     assert_int_equal(bus_wait(suite->bus, LONG_US, &suite->why), ERR_OK);
 }

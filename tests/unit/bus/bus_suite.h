@@ -9,9 +9,11 @@
 
 // What a bus can do, so that claims on it are run or left out.
 struct bus_suite_traits {
-    bool ordered;   // messages come in the order of publishing, with sequences and a log id
-    bool countable; // backlog tells published, unacked and leased exactly
-    bool durable;   // reopen keeps messages and acks
+    bool ordered;         // messages come in the order of publishing, with sequences and a log id
+    bool countable;       // backlog tells published, unacked and leased exactly
+    bool durable;         // reopen keeps messages and acks
+    bool counts_attempts; // delivery_attempt rises
+    bool distant;         // what is published takes a moment to arrive
 };
 
 // Makes buses with no messages, empty topics and a lease of BUS_SUITE_LEASE_US.
