@@ -298,9 +298,9 @@ enum err fold(const struct event *const *events, size_t count, const struct fold
     }
     folding.flags.conflict = fact->loser_count > 0;
     settlement_decide(fact, &folding.flags, tolerance_of(rules, fact->currency));
-    fact->n_rows = (uint32_t)row_count;
+    fact->n_rows = (uint32_t)payments_end;
     if (rules->want_set_hash) {
-        hash_set(fact->order_id, rows, row_count, &fact->set_hash);
+        hash_set(fact->order_id, rows, payments_end, &fact->set_hash);
     }
     *out_fact = *fact;
     return ERR_OK;

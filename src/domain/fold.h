@@ -74,8 +74,10 @@ struct fact {
     enum settlement settlement;
     enum match_issue match_issue;
     uint32_t n_events; // distinct business events: order contents and payment identities; no notes
-    uint32_t n_rows;   // all rows of the set, notes included
-    struct hash set_hash; // of all rows' identities and hashes; set only when rules->want_set_hash
+    uint32_t
+        n_rows; // rows of orders and payments; notes are left out, since nothing depends on them
+    struct hash
+        set_hash; // of those rows' identities and hashes; set only when rules->want_set_hash
     struct fact_payment *payments; // by payment_id
     size_t payment_count;
     const struct event **losers; // conflicting rows that are not counted, in event_compare order

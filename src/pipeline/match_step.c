@@ -39,9 +39,12 @@ int32_t match_shard(const struct pipeline_rules *rules, int64_t order_id)
 
 // --- fold --------------------------------------------------------------------------------------
 
-static enum err fold_group(const struct pipeline_rules *rules, struct store_group *group,
+// A store that several processes write tells projections apart by their set's hash.
+static enum err fold_group(const struct matcher *matcher, struct store_group *group,
                            struct arena *arena, struct why *why)
 {
+    struct fold_rules rules = matcher->rules->fold;
+    rules.want_set_hash = rules.want_set_hash || !matcher->store->transactional;
     struct fold_space space = {
         .sorted = ARENA_ARRAY(arena, const struct event *, group->row_count),
         .losers = ARENA_ARRAY(arena, const struct event *, group->row_count),
@@ -50,7 +53,7 @@ static enum err fold_group(const struct pipeline_rules *rules, struct store_grou
     if (arena_overflowed(arena)) {
         return no_memory(why);
     }
-    enum err err = fold(group->rows, group->row_count, &rules->fold, &space, &group->fact);
+    enum err err = fold(group->rows, group->row_count, &rules, &space, &group->fact);
     group->fact.order_id = group->order_id;
     return err == ERR_OK
                ? ERR_OK
@@ -65,7 +68,7 @@ enum err match_groups(struct matcher *matcher, struct store_group *groups, size_
         err = store_read_partitions(matcher->store, groups, count, arena, why);
     }
     for (size_t i = 0; err == ERR_OK && i < count; i++) {
-        err = fold_group(matcher->rules, &groups[i], arena, why);
+        err = fold_group(matcher, &groups[i], arena, why);
     }
     return err == ERR_OK ? store_write_facts(matcher->store, groups, count, why) : err;
 }
@@ -204,7 +207,9 @@ static void refuse_above_cap(struct step *step, struct store_group *group, enum 
 
 static void judge_group(struct step *step, struct store_group *group)
 {
-    drop_repetitions(group);
+    if (step->matcher->store->transactional) { // else the row is stored by now, and others read it
+        drop_repetitions(group);
+    }
     if (group->row_count > FOLD_EVENTS_OF_KIND_MAX) {
         refuse_above_cap(step, group, EVENT_ORDER);
         refuse_above_cap(step, group, EVENT_PAYMENT);
@@ -353,7 +358,7 @@ static enum err judge_and_fold(struct step *step)
                 letters_add_refused(&step->letters, item->source, item->message, item->refusal);
             }
         }
-        err = fold_group(step->matcher->rules, group, step->arena, step->why);
+        err = fold_group(step->matcher, group, step->arena, step->why);
         if (err == ERR_OK && group->fact.loser_count > 0) {
             collect_conflicts(step, group);
         }

@@ -16,8 +16,8 @@
 // BASE + fold_epoch * 2^32 + n_rows * 2^16 + (set_hash mod 2^16). Rows of a partition only grow, so who saw
 // less of it writes a smaller timestamp and loses, whatever the clocks say; a later fold beats an earlier
 // one. The hash's last two bytes tell two sets of one size apart, so that no cell of the one is ever mixed
-// with cells of the other. `n_rows` counts all rows that were read, notes included, also those that the
-// fold was then spared; above PROJECTION_ROWS_MAX it stays there.
+// with cells of the other. `n_rows` counts rows of orders and payments (docs/matching.md says why not
+// notes); above PROJECTION_ROWS_MAX it stays there.
 int64_t projection_timestamp(uint32_t fold_epoch, uint32_t n_rows, const struct hash *set_hash);
 
 #endif

@@ -14,7 +14,7 @@ struct campaign {
     const struct scenario *scenario; // NULL: all in turn
     enum variant variant;
     bool stop_at_first;        // violation
-    int64_t report_every_us; // real time between two lines of progress; 0: none
+    int64_t report_every_us;   // real time between two lines of progress; 0: none
     const char *failures_path; // file to append violations to, or NULL
     // what came of it
     uint64_t runs;

@@ -75,8 +75,6 @@ static void note_waiting(const struct waiting_payment *entry, void *context)
     uintptr_t views = (uintptr_t)index_find(index, &key) | (uintptr_t)1 << visit->view;
     index_put(index, &key, (void *)views); // a mask, not an address
     visit->checker->waiting_count++;
-    key = key_of_number((uint64_t)entry->order_id);
-    index_put(&visit->checker->waiting_orders, &key, visit->checker);
 }
 
 // Nothing changes within a step, in which the acks of a batch come.
@@ -90,7 +88,6 @@ static void read_waiting(struct checker *checker)
     checker->waiting_step = step;
     checker->waiting_count = checker->waiting_questions = 0;
     index_clear(&checker->waiting);
-    index_clear(&checker->waiting_orders);
     for (unsigned view = 0; view < checker->view_count; view++) {
         struct waiting_visit visit = {checker, view};
         cluster_visit_waiting(checker->options.cluster, checker->views[view], note_waiting, &visit);
@@ -111,32 +108,12 @@ bool checker_is_waiting(struct checker *checker, const struct event *event)
     return views == ((uintptr_t)1 << checker->view_count) - 1;
 }
 
-// A note is on its way, or it is stored and its writer has not projected it yet.
-static bool has_unprojected_note(struct checker *checker, int64_t order_id, int64_t n_rows)
-{
-    const struct event **rows = NULL;
-    size_t count = cluster_events(checker->options.cluster, CLUSTER_ALL, order_id, &rows);
-    bool notes = false;
-    for (size_t i = 0; i < count; i++) {
-        notes |= rows[i]->kind == EVENT_NOTE;
-    }
-    free(rows);
-    return notes && n_rows < (int64_t)count;
-}
-
-bool checker_is_unfinished(struct checker *checker, const struct expected_order *order,
-                           int64_t n_rows)
+bool checker_is_unfinished(struct checker *checker, const struct expected_order *order)
 {
     if (checker->options.shape == STORE_EMBEDDED || order == NULL) {
         return false; // transactions: all is done at once
     }
-    if (order->unacked > 0 || order->refused_count > 0) {
-        return true;
-    }
-    read_waiting(checker);
-    struct hash key = key_of_number((uint64_t)order->order_id);
-    return index_find(&checker->waiting_orders, &key) != NULL ||
-           has_unprojected_note(checker, order->order_id, n_rows);
+    return order->unacked > 0 || order->refused_count > 0;
 }
 
 // --- I7 -----------------------------------------------------------------------------------------
@@ -182,8 +159,7 @@ static void check_row(const struct change *change)
 
 static bool may_fall(const struct change *change)
 {
-    return is_rebuilt(change) ||
-           checker_is_unfinished(change->checker, change->order, change->after->n_rows);
+    return is_rebuilt(change) || checker_is_unfinished(change->checker, change->order);
 }
 
 static void check_events(const struct change *change)
@@ -314,7 +290,6 @@ void checker_destroy(struct checker **checker)
     cluster_on_fact_changed(gone->options.cluster, NULL, NULL);
     expected_destroy(&gone->expected);
     index_deinit(&gone->waiting);
-    index_deinit(&gone->waiting_orders);
     index_deinit(&gone->recorded);
     index_deinit(&gone->records);
     free(gone);

@@ -31,18 +31,9 @@ static unsigned count_facts(const struct ack *ack, holds_fn *holds)
     return count;
 }
 
-static int64_t rows_of_facts(const struct ack *ack)
-{
-    int64_t most = 0;
-    for (unsigned i = 0; i < ack->checker->replica_count; i++) {
-        most = ack->facts[i].n_rows > most ? ack->facts[i].n_rows : most;
-    }
-    return most;
-}
-
 static bool is_unfinished(const struct ack *ack)
 {
-    return checker_is_unfinished(ack->checker, ack->order, rows_of_facts(ack));
+    return checker_is_unfinished(ack->checker, ack->order);
 }
 
 // --- the event ----------------------------------------------------------------------------------

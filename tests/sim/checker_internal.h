@@ -65,13 +65,12 @@ struct checker {
     // Entries of waiting payments, as they were at one step.
     uint64_t waiting_step;
     bool waiting_read;
-    size_t waiting_count;        // entries that there were
-    size_t waiting_questions;    // asked since
-    size_t waiting_asked;        // in all; about as many buckets there have been
-    struct index waiting;        // by payment event: mask of the views that have it
-    struct index waiting_orders; // by order id
-    struct index recorded;       // ids of dead letters whose record was seen in every view
-    struct index records;        // scratch: id to mask of views
+    size_t waiting_count;     // entries that there were
+    size_t waiting_questions; // asked since
+    size_t waiting_asked;     // in all; about as many buckets there have been
+    struct index waiting;     // by payment event: mask of the views that have it
+    struct index recorded;    // ids of dead letters whose record was seen in every view
+    struct index records;     // scratch: id to mask of views
 };
 
 // Counts a comparison; gives its outcome.
@@ -90,11 +89,9 @@ bool checker_failed(const struct checker *checker); // and need not look any fur
 const char *checker_replicas(unsigned mask);
 const char *checker_event_text(const struct event *event, char memory[160]);
 
-// Whether somebody still has to read and project the order, who has not acked or not finished what he
-// began, so that the fact may for now be that of a set in which his row is and another one is not.
-// `n_rows` is that of the fact.
-bool checker_is_unfinished(struct checker *checker, const struct expected_order *order,
-                           int64_t n_rows);
+// Whether somebody still has to read and project the order, who has not acked, so that the fact may for now
+// be that of a set in which his row is and another one is not.
+bool checker_is_unfinished(struct checker *checker, const struct expected_order *order);
 // Whether an entry of the payment event is in an unfinished bucket, in every view. All buckets and entries
 // have to be read for that, so once there are very many only a share of the questions is looked into, and
 // the answer to the others is yes.

@@ -167,10 +167,13 @@ static void merge_incoming(const struct session *session, struct store_group *gr
 static void count_rows(struct rows_read *read, const struct store_group *group)
 {
     size_t own_orders = 0;
-    read->n_rows = (uint32_t)group->row_count;
     for (size_t i = 0; i < group->row_count; i++) {
         const struct event *row = group->rows[i];
-        read->n_notes += row->kind == EVENT_NOTE;
+        read->n_rows += row->kind != EVENT_NOTE;
+        if (row->kind == EVENT_NOTE) {
+            read->n_notes++;
+            read->notes_mark ^= row->hash.bytes[0];
+        }
         own_orders += row->kind == EVENT_ORDER && is_incoming(group, group->incoming_count, row);
     }
     read->carried = own_orders > 0 && own_orders == group->row_count;

@@ -50,9 +50,12 @@ static int64_t timestamp_of(struct session *session, const struct store_group *g
     if (is_variant(session, VARIANT_EVENT_TIME)) {
         return newest_publish_us(group);
     }
-    bool without_notes = is_variant(session, VARIANT_TIMESTAMP_WITHOUT_NOTES);
-    return stamp_of(session, read->n_rows - (without_notes ? read->n_notes : 0),
-                    &group->fact.set_hash);
+    if (is_variant(session, VARIANT_TIMESTAMP_WITH_NOTES)) {
+        struct hash hash = group->fact.set_hash;
+        hash.bytes[HASH_SIZE - 1] ^= read->notes_mark;
+        return stamp_of(session, read->n_rows + read->n_notes, &hash);
+    }
+    return stamp_of(session, read->n_rows, &group->fact.set_hash);
 }
 
 // --- cells --------------------------------------------------------------------------------------

@@ -209,9 +209,10 @@ void put_carried_projection(struct op *op, const struct store_group *group);
 struct rows_read {
     const struct event **stored;
     size_t stored_count;
-    uint32_t n_rows;
+    uint32_t n_rows; // notes left out
     uint32_t n_notes;
-    bool carried; // the insert brought the projection of all this already
+    uint8_t notes_mark; // differs with them
+    bool carried;       // the insert brought the projection of all this already
 };
 // store_sim_waiting.c
 enum err sim_insert_waiting(struct store *store, const struct waiting_payment *items, size_t count,

@@ -24,7 +24,7 @@
     X(CURSOR_BY_PUBLISH_TIME, "buckets by publish time, and a cursor that never looks back")       \
     X(READ_BEFORE_WRITE, "the partition is read before the events are written")                    \
     X(ACK_BEFORE_WRITE, "messages are acked as soon as they are pulled")                           \
-    X(TIMESTAMP_WITHOUT_NOTES, "the projection's timestamp counts events only, notes left out")    \
+    X(TIMESTAMP_WITH_NOTES, "the projection's timestamp counts notes as well")                     \
     X(PERIODIC_COMMIT_LOG, "a replica that crashes forgets the last writes that it acknowledged")
 
 enum variant {

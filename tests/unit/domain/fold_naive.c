@@ -120,6 +120,15 @@ static uint32_t count_events(const struct rows *rows)
     return count;
 }
 
+static uint32_t count_business_rows(const struct rows *rows)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < rows->count; i++) {
+        count += rows->at[i]->kind != EVENT_NOTE;
+    }
+    return count;
+}
+
 static bool is_counted_event_of(const struct rows *rows, size_t i, int64_t payment_id)
 {
     return rows->at[i]->kind == EVENT_PAYMENT && rows->at[i]->entity_id == payment_id &&
@@ -328,7 +337,7 @@ void fold_naive(const struct event *const *events, size_t count, const int64_t *
         .order_id = count > 0 ? events[0]->order_id : 0,
         .order = winner(&rows),
         .n_events = count_events(&rows),
-        .n_rows = (uint32_t)rows.count,
+        .n_rows = count_business_rows(&rows),
         .payments = out_naive->payments,
         .losers = out_naive->losers,
     };

@@ -302,7 +302,7 @@ static void set_hash_is_made_only_when_wanted(void **state)
     assert_false(hash_equal(&fact.set_hash, &none));
 }
 
-// Every set differs from the first in one thing only.
+// Every set differs from the first in one thing only; a note is none.
 static void set_hash_tells_sets_apart(void **state)
 {
     (void)state;
@@ -319,7 +319,7 @@ static void set_hash_tells_sets_apart(void **state)
     for (size_t i = 0; i < 7; i++) {
         hashes[i] = fact_of(&sets[i]).set_hash;
         for (size_t j = 0; j < i; j++) {
-            assert_false(hash_equal(&hashes[i], &hashes[j]));
+            assert_true(hash_equal(&hashes[i], &hashes[j]) == (i == 5 && j == 0));
         }
     }
 }
