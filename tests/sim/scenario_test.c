@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #define SEEDS_A_SCENARIO 30u
-#define SEEDS_A_VARIANT  60u // of each scenario, until it is caught
+#define WORLDS_A_VARIANT 1500u // until it is caught
 #define DEATHS_IN_TURN   120u
 
 static uint64_t first_seed(void)
@@ -131,20 +131,36 @@ static void embedded_process_killed_at_every_call_in_turn(void **state)
 
 // --- wrong variants -----------------------------------------------------------------------------
 
-// Runs the variant through the scenarios in turn, the fewest seeds first.
+// Where a variant shows that does harm only when much comes together; the others show anywhere.
+static const struct {
+    enum variant variant;
+    const char *scenario;
+} homes[] = {
+    {VARIANT_CHECK_THEN_MARK, "bucket_closing"},
+    {VARIANT_TIMESTAMP_WITH_NOTES, "notes_in_doubt"},
+    {VARIANT_PERIODIC_COMMIT_LOG, "replica_flapping"},
+};
+
+static const struct scenario *scenario_for(enum variant variant, uint64_t world)
+{
+    for (size_t i = 0; i < sizeof(homes) / sizeof(homes[0]); i++) {
+        if (homes[i].variant == variant) {
+            return scenario_find(homes[i].scenario);
+        }
+    }
+    return scenario_at(world % scenario_count());
+}
+
 static bool catch_variant(enum variant variant, struct world_options *out_options,
                           struct world_result *out_result, uint64_t *out_worlds)
 {
-    *out_worlds = 0;
-    for (uint64_t seed = 0; seed < SEEDS_A_VARIANT; seed++) {
-        for (size_t i = 0; i < scenario_count(); i++) {
-            *out_options = (struct world_options){
-                .seed = first_seed() + seed, .scenario = scenario_at(i), .variant = variant};
-            (*out_worlds)++;
-            world_run(out_options, out_result);
-            if (out_result->violation[0] != '\0') {
-                return true;
-            }
+    for (*out_worlds = 1; *out_worlds <= WORLDS_A_VARIANT; (*out_worlds)++) {
+        *out_options = (struct world_options){.seed = first_seed() + *out_worlds,
+                                              .scenario = scenario_for(variant, *out_worlds),
+                                              .variant = variant};
+        world_run(out_options, out_result);
+        if (out_result->violation[0] != '\0') {
+            return true;
         }
     }
     return false;

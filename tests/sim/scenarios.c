@@ -91,6 +91,7 @@ static void begin_orders_down(struct world *world)
 {
     for (size_t i = 0; i < world->seat_count; i++) {
         world->seats[i]->away = (world->seats[i]->options.roles & SEAT_ORDERS) != 0;
+        world->seats[i]->idle_us = seconds(2); // an hour is long
     }
 }
 
@@ -348,6 +349,51 @@ static void draw_embedded(struct plan *plan, struct rand *rand)
     plan->whole_seats = 1;
 }
 
+// Notes reach a minority while their writers die or time out, and payments of the same few orders go on.
+static void draw_notes_in_doubt(struct plan *plan, struct rand *rand)
+{
+    plan->order_seats = 2;
+    plan->payment_seats = 3;
+    plan->sweeper_seats = 3;
+    plan->dead_letter_seats = 2;
+    plan->batch_max = draw_count(rand, 1, 3);
+    plan->generator.pairs = 0;
+    plan->shuffle = 12;
+    plan->producer_rate = 5 * (1 + rand_below(rand, 4));
+    plan->rules.grace_us = 0;
+    plan->rules.max_hold_us = 0;
+    plan->rules.bucket_us = seconds(1) / 10;
+    plan->broker.lease_us = seconds(1);
+    plan->cluster.lost_ppm = 150000;
+    plan->cluster.answer_lost_ppm = 50000;
+    plan->cluster.latency_max_us = 20000;
+    plan->cluster.timeout_us = seconds(1) / 4;
+    plan->crash = (struct misfortune){seconds(1) / 5, seconds(1)};
+    plan->kill = (struct misfortune){seconds(1) / 10, seconds(1)};
+    plan->stall = (struct misfortune){seconds(1) / 4, seconds(3)};
+    plan->trouble_us = seconds(15);
+}
+
+// A payment, its order while sweepers are at it, and some time later one payment more.
+static void write_late_payments(struct script *script, const struct plan *plan)
+{
+    (void)plan;
+    struct bag bag;
+    bag_init(&bag);
+    for (int64_t order = 1; order <= 150; order++) {
+        bag_add_payment(&bag, &(struct bag_payment){.order_id = order, .payment_id = order});
+        if (order > 3) {
+            bag_add_order(&bag, &(struct bag_order){.order_id = order - 3});
+        }
+        if (order > 9) {
+            bag_add_payment(
+                &bag, &(struct bag_payment){.order_id = order - 9, .payment_id = 1000 + order});
+        }
+    }
+    script_add_bag(script, &bag);
+    bag_deinit(&bag);
+}
+
 // Small worlds of one process, in which a death is tried at every call.
 static void draw_one_process(struct plan *plan, struct rand *rand)
 {
@@ -395,6 +441,8 @@ static const struct scenario scenarios[] = {
     {"stalled_writers", "writers wake up after their bucket was done", draw_stalled_writers, NULL,
      NULL},
     {"letters_twice", "dead letters are published twice", draw_letters_twice, NULL, NULL},
+    {"notes_in_doubt", "notes of sweepers that die reach a minority", draw_notes_in_doubt,
+     write_late_payments, NULL},
     {"replay", "dead letters are replayed while their order arrives", draw_replay, NULL, NULL},
     {"new_epoch", "a new fold rolls out under load", draw_new_epoch, NULL, begin_new_epoch},
     {"conflicts", "two producers contradict each other", draw_random_messages, write_conflicts,
