@@ -7,11 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HELD_COUNT_DEFAULT 20000u
+#define HELD_COUNT_DEFAULT 10000u
 #define HELD_SIZE_DEFAULT  (64u * 1024u * 1024u)
 #define PUBLISH_DEFAULT_US (30 * US_PER_SECOND)
 #define ATTEMPT_US         (20 * US_PER_SECOND)
 #define LINGER_US          INT64_C(5000) // ended early by every bus_publish
+#define ACK_LINGER_US      INT64_C(2000)
 #define CHUNK_COUNT        256u
 
 struct bus_pubsub {
@@ -100,6 +101,7 @@ static enum err open_subscriber(struct bus_pubsub *self, enum bus_topic subscrip
         .held_size_max = options->held_size_max > 0 ? options->held_size_max : HELD_SIZE_DEFAULT,
         .first_lease_us = options->first_lease_us,
         .hold_us = options->lease_us,
+        .ack_linger_us = ACK_LINGER_US,
     };
     return pubsub_subscriber_open(self->client, &subscriber_options,
                                   &self->subscribers[subscription], why);

@@ -20,7 +20,7 @@ struct bus_pubsub_options {
     const char *subscriptions[BUS_TOPIC_COUNT];
     enum pubsub_way way;
     uint32_t receivers;     // streams, or pulls at once, a subscription; 0: 1
-    size_t held_count_max;  // messages pulled or waiting to be, a subscription; 0: 20,000
+    size_t held_count_max;  // messages pulled or waiting to be, a subscription; 0: 10,000
     size_t held_size_max;   // and their bytes; 0: 64 MiB
     int64_t first_lease_us; // see pubsub_subscriber_options
     int64_t lease_us;       // 0: 60 minutes
