@@ -4,7 +4,7 @@
 //   model_test --full            the same without bounds (minutes, gigabytes)
 //   model_test --world NAME ...  one world, with the schedule of what is broken; options:
 //     --variant V  --remove R  --reads REPAIR|PLAIN|AGREE  --strict  --reversed  --folded  --notes
-//     --all-told  --only CHECK  --max STATES
+//     --all-told  --only CHECK  --crashes N  --max STATES
 #include "explore.h"
 #include "tables.h"
 #include "text.h"
@@ -13,10 +13,13 @@
 
 struct options {
     bool full;
-    const struct world *world;
+    const struct world *named;
     struct way way;
+    uint64_t crashes; // above CRASHES_MAX: as the world says
     uint64_t states_max;
 };
+
+#define CRASHES_MAX 3u
 
 static bool take_flag(struct options *options, const char *name)
 {
@@ -46,8 +49,8 @@ static bool take_value(struct options *options, const char *name, const char *va
         return false;
     }
     if (strcmp(name, "--world") == 0) {
-        options->world = world_find(value);
-        return options->world != NULL;
+        options->named = world_find(value);
+        return options->named != NULL;
     }
     if (strcmp(name, "--variant") == 0) {
         return variant_find(value, &options->way.variant);
@@ -63,6 +66,9 @@ static bool take_value(struct options *options, const char *name, const char *va
         bool found = check_find(value, &check);
         options->way.only = check;
         return found;
+    }
+    if (strcmp(name, "--crashes") == 0) {
+        return text_parse_u64(text_of(value), &options->crashes) && options->crashes <= CRASHES_MAX;
     }
     return strcmp(name, "--max") == 0 && text_parse_u64(text_of(value), &options->states_max);
 }
@@ -84,9 +90,13 @@ static bool parse(int argc, char **argv, struct options *options)
 
 static int explore_one(const struct options *options)
 {
-    struct explored found = explore(options->world, &options->way, options->states_max, stdout);
+    struct world world = *options->named;
+    if (options->crashes <= CRASHES_MAX) {
+        world.crashes = (uint8_t)options->crashes;
+    }
+    struct explored found = explore(&world, &options->way, options->states_max, stdout);
     printf("%s: %s, %llu states, %llu steps, depth %u, %zu local states from %zu runs\n",
-           options->world->name,
+           world.name,
            found.violated != CHECK_none ? check_name(found.violated)
            : found.complete             ? "complete"
                                         : "bounded",
@@ -97,11 +107,11 @@ static int explore_one(const struct options *options)
 
 int main(int argc, char **argv)
 {
-    struct options options = {0};
+    struct options options = {.crashes = UINT64_MAX};
     if (!parse(argc, argv, &options)) {
         return 2;
     }
-    if (options.world != NULL) {
+    if (options.named != NULL) {
         return explore_one(&options);
     }
     size_t failed = table_of_variants();
