@@ -65,8 +65,7 @@ static int64_t virtual_mono_ns(void *context)
 struct clock clock_virtual(struct virtual_time *time)
 {
     assert(time != NULL);
-    return (struct clock){
-        .wall_us = virtual_wall_us, .mono_ns = virtual_mono_ns, .context = time};
+    return (struct clock){.wall_us = virtual_wall_us, .mono_ns = virtual_mono_ns, .context = time};
 }
 
 void virtual_time_advance(struct virtual_time *time, int64_t us)
