@@ -3,7 +3,7 @@
 //   model_test                   all tables, large worlds up to a bound of states
 //   model_test --full            the same without bounds (minutes, gigabytes)
 //   model_test --world NAME ...  one world, with the schedule of what is broken; options:
-//     --variant V  --remove R  --reads REPAIR|PLAIN|AGREE  --strict  --reversed  --folded  --notes
+//     --variant V  --remove R  --reads REPAIR|PLAIN|AGREE  --strict  --reversed  --rows-out
 //     --all-told  --only CHECK  --crashes N  --max STATES
 #include "explore.h"
 #include "tables.h"
@@ -31,8 +31,7 @@ static bool take_flag(struct options *options, const char *name)
         {"--strict", &options->way.strict},
         {"--all-told", &options->way.all_told},
         {"--reversed", &options->way.ties_reversed},
-        {"--folded", &options->way.folded_timestamp},
-        {"--notes", &options->way.notes_counted},
+        {"--rows-out", &options->way.takes_rows_out},
     };
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
         if (strcmp(name, flags[i].name) == 0) {

@@ -151,7 +151,7 @@ void replay(struct workshop *workshop, struct universe *universe, const struct p
             const struct history *history, struct run *out_run)
 {
     struct seams seams = {
-        .store = {.ops = &replay_store_ops},
+        .store = {.ops = &replay_store_ops, .transactional = universe->way.takes_rows_out},
         .bus = {.ops = &replay_bus_ops},
         .universe = universe,
         .program = program,

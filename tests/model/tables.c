@@ -196,10 +196,12 @@ size_t table_of_limits(bool full)
          {.reads = READS_REPAIR, .strict = true},
          {"two-payments", CHECK_a_matched_payment_never_becomes_unmatched}},
         {"reads without repair", {.reads = READS_PLAIN}, {"orphan", CHECK_bucket_loses_nobody}},
-        {"count of folded rows",
-         {.folded_timestamp = true},
+        {"rows taken out of a set",
+         {.takes_rows_out = true},
          {"repeated-order", CHECK_converges, .ties_reversed = true}},
-        {"count of notes", {.notes_counted = true}, {"twins-sweep", CHECK_converges}},
+        {"notes in the timestamp",
+         {.variant = VARIANT_TIMESTAMP_WITH_NOTES},
+         {"twins-sweep", CHECK_converges}},
     };
     size_t failed = 0;
     printf("\nLimits. What the protocol needs, or does not promise: each is found.\n");

@@ -11,9 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEEP_SIZE   (1u << 20)
-#define NOW_US      INT64_C(1700000000000001)
-#define FIRST_DUE_S INT64_C(10)
+#define KEEP_SIZE          (1u << 20)
+#define NOW_US             INT64_C(1700000000000001)
+#define FIRST_DUE_S        INT64_C(10)
+#define FIRST_PUBLISHED_US (NOW_US - 1000)
 
 static struct text keep_text(struct universe *universe, struct text text)
 {
@@ -193,20 +194,18 @@ static int64_t newest_publish_us(const struct universe *universe, uint16_t rows)
     return newest_us;
 }
 
-// The number of event rows, then a hash of their set. The hash may favour any set of two, so both orders are explored.
-static int64_t timestamp_of(const struct universe *universe, uint16_t rows, uint32_t folded_rows)
+// n_rows as the fold gives it, then the hash of the set: that may favour any set of two, so both orders
+// are explored. Publish times are taken from the first message's on, so that all of it fits.
+static int64_t timestamp_of(const struct universe *universe, uint16_t rows, uint32_t n_rows)
 {
     const struct way *way = &universe->way;
-    if (!way->notes_counted) {
-        rows = (uint16_t)(rows & ~universe_rows_of(universe, EVENT_NOTE));
+    int64_t count = n_rows;
+    if (way->variant == VARIANT_TIMESTAMP_WITH_NOTES) {
+        count = __builtin_popcount(rows);
+    } else if (way->variant == VARIANT_EVENT_TIME) {
+        count = newest_publish_us(universe, rows) - FIRST_PUBLISHED_US;
     }
-    int64_t count = __builtin_popcount(rows);
-    if (way->folded_timestamp) {
-        count = folded_rows;
-    }
-    if (way->variant == VARIANT_EVENT_TIME) {
-        count = newest_publish_us(universe, rows);
-    }
+    assert(count >= 0 && count <= UINT16_MAX);
     return count * 65536 + (way->ties_reversed ? 65535 - rows : rows);
 }
 
@@ -238,6 +237,9 @@ static uint8_t identities_in(const struct universe *universe, uint16_t rows)
 
 unsigned universe_projection(struct universe *universe, uint16_t rows_read, const struct fact *fact)
 {
+    if (universe->way.variant != VARIANT_TIMESTAMP_WITH_NOTES) { // else they make no difference
+        rows_read &= (uint16_t)~universe_rows_of(universe, EVENT_NOTE);
+    }
     struct projection made = {
         .rows = rows_read,
         .timestamp = timestamp_of(universe, rows_read, fact->n_rows),
@@ -315,7 +317,7 @@ static void add_message(struct universe *universe, unsigned i)
     const struct world_message *given = &universe->world->messages[i];
     universe->messages[i] = (struct bus_message){
         .message_id = text_of(given->name),
-        .published_us = NOW_US - 1000 + i,
+        .published_us = FIRST_PUBLISHED_US + i,
         .delivery_attempt = 1,
         .data = text_of(given->body),
         .handle = {.number = i},

@@ -50,7 +50,7 @@ struct letter {
 };
 
 struct projection {
-    uint16_t rows; // that the set was read with
+    uint16_t rows; // that make a difference to it
     int64_t timestamp;
     bool has_order;
     uint8_t matched; // identities of payment events that stand beside the order

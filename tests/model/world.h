@@ -101,9 +101,8 @@ struct way {
     bool strict;   // facts must be right in every state, not only at rest
     bool all_told; // every pattern of copies is a state of its own, also where nobody can tell
     unsigned only; // enum check: no other one ends the search; 0: all
-    bool folded_timestamp; // counts the rows that were folded, not those that were read
-    bool notes_counted;    // in the timestamps of projections
-    bool ties_reversed;    // of two sets with equal counts the other one wins
+    bool takes_rows_out; // the store says that it is transactional, so repetitions leave the set
+    bool ties_reversed;  // of two sets with equal counts the other one wins
 };
 
 #endif
