@@ -188,21 +188,35 @@ static bool has_conflict(const struct expected_order *order, int64_t payment_id)
     return false;
 }
 
+// What a payment without an amount captures is the total of the version that it was folded with. Where there
+// are several, two sets of one size may stand side by side for a while: the order's columns of one, the
+// payment's row of the other.
+static bool has_one_version(const struct expected_order *order)
+{
+    size_t versions = 0;
+    for (size_t i = 0; order != NULL && i < order->count; i++) {
+        versions += order->events[i]->event.kind == EVENT_ORDER;
+    }
+    return versions == 1;
+}
+
 static void check_payment(const struct change *change, const struct sim_fact_payment *before,
                           const struct sim_fact_payment *after)
 {
-    bool same_version = hash_equal(&change->before->order_hash, &change->after->order_hash) &&
-                        change->before->currency_index == change->after->currency_index;
-    bool captured_fell = after->captured_minor < before->captured_minor && same_version;
+    bool captured_fell =
+        after->captured_minor < before->captured_minor && has_one_version(change->order);
     bool shown_fell = after->shown_status < before->shown_status;
     bool explained = (!captured_fell && !shown_fell) ||
                      has_conflict(change->order, before->payment_id) || may_fall(change);
     if (!checker_ask(change->checker, explained)) {
         checker_fail(change->checker, CHECK_I7_figures_stay,
                      "order %" PRId64 ", payment %" PRId64 ", replica %u: captured %" PRId64
-                     " and status %" PRId64 " became %" PRId64 " and %" PRId64,
+                     " and status %" PRId64 " became %" PRId64 " and %" PRId64 " (total %" PRId64
+                     " of %" PRId64 " rows, then %" PRId64 " of %" PRId64 ")",
                      change->order_id, before->payment_id, change->replica, before->captured_minor,
-                     before->shown_status, after->captured_minor, after->shown_status);
+                     before->shown_status, after->captured_minor, after->shown_status,
+                     change->before->order_total_minor, change->before->n_rows,
+                     change->after->order_total_minor, change->after->n_rows);
     }
 }
 
