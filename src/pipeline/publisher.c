@@ -38,15 +38,14 @@ static enum err gathering_init(struct gathering *gathering)
                                              PUBLISHER_COUNT_MAX * 2 * ARENA_ALIGNMENT);
 }
 
-static enum err gathering_reset(struct gathering *gathering)
+static enum err gathering_reset(struct gathering *gathering, size_t count_max)
 {
     arena_reset(&gathering->arena);
     gathering->counts[0] = gathering->counts[1] = 0;
     gathering->size = 0;
     gathering->waiting = false;
     for (size_t i = 0; i < 2; i++) {
-        gathering->outgoing[i] =
-            ARENA_ARRAY(&gathering->arena, struct bus_outgoing, PUBLISHER_COUNT_MAX);
+        gathering->outgoing[i] = ARENA_ARRAY(&gathering->arena, struct bus_outgoing, count_max);
     }
     return arena_overflowed(&gathering->arena) ? ERR_NO_MEMORY : ERR_OK;
 }
@@ -167,7 +166,7 @@ static enum err round_of(struct publisher *publisher, struct gathering *gatherin
     size_t count_max = allowance(publisher, start_ns, *taken);
     enum err err = wait_for_consumers(publisher);
     if (err == ERR_OK) {
-        err = gathering_reset(gathering);
+        err = gathering_reset(gathering, count_max);
     }
     if (err != ERR_OK) {
         return err;
