@@ -10,7 +10,7 @@
 
 #define PUBLISH_TIME_MAX_US (40 * 60 * US_PER_SECOND) // then the input counts as stuck
 #define HEAL_TIME_US        (27 * 3600 * US_PER_SECOND)
-#define QUIET_IDLE_US       (15 * 60 * US_PER_SECOND)
+#define QUIET_IDLE_US       (3600 * US_PER_SECOND)
 #define SLICE_US            (US_PER_SECOND / 2)
 
 static const struct {
