@@ -1,6 +1,8 @@
 // Conversions, and lists that come in pages.
 #include "admin_convert.h"
 
+#include "admin.pb-c.h"
+
 #include <string.h>
 
 #define PAGE_SIZE 1000

@@ -2,8 +2,11 @@
 #ifndef TILL_ADMIN_CONVERT_H
 #define TILL_ADMIN_CONVERT_H
 
-#include "admin.pb-c.h"
 #include "admin_call.h"
+
+// Generated from proto/admin.proto; named here so that this header needs nothing generated.
+typedef struct Till__Pubsub__Label Till__Pubsub__Label;
+typedef struct Till__Pubsub__Duration Till__Pubsub__Duration;
 
 char *admin_name(const struct resource *resource, char out[NAME_SIZE_MAX + 1]);
 Till__Pubsub__Label **admin_labels(struct arena *arena, struct attributes labels,

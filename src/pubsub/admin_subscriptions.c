@@ -1,6 +1,8 @@
 // Administration of subscriptions.
 #include "admin_convert.h"
 
+#include "admin.pb-c.h"
+
 // What an update may change; the rest is fixed when a subscription is made.
 static char *const changeable[] = {
     (char[]){"ack_deadline_seconds"},

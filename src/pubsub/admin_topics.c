@@ -1,6 +1,8 @@
 // Administration of topics.
 #include "admin_convert.h"
 
+#include "admin.pb-c.h"
+
 enum err pubsub_topic_create(struct pubsub *client, struct text topic,
                              const struct pubsub_topic_settings *settings, struct why *why)
 {

@@ -10,6 +10,7 @@
 
 #define CONNECTIONS_DEFAULT  1u
 #define KEEPALIVE_DEFAULT_US (300 * US_PER_SECOND)
+#define SILENCE_DEFAULT_US   (40 * US_PER_SECOND)
 #define ID_SIZE_MIN          3u
 #define ID_SIZE_MAX          255u
 
@@ -230,6 +231,7 @@ enum err pubsub_open(const struct pubsub_options *options, struct pubsub **out_c
     const struct pubsub_target *target = &options->target;
     const struct transport_grpc_options transport_options = {
         .endpoint = target->endpoint,
+        .project = target->project,
         .security = target->plaintext   ? TRANSPORT_PLAINTEXT
                     : target->anonymous ? TRANSPORT_TLS
                                         : TRANSPORT_GOOGLE,
@@ -237,6 +239,7 @@ enum err pubsub_open(const struct pubsub_options *options, struct pubsub **out_c
         .quota_project = options->quota_project,
         .connections = options->connections > 0 ? options->connections : CONNECTIONS_DEFAULT,
         .keepalive_us = options->keepalive_us > 0 ? options->keepalive_us : KEEPALIVE_DEFAULT_US,
+        .silence_us = options->silence_us > 0 ? options->silence_us : SILENCE_DEFAULT_US,
     };
     struct clock clock = options->clock.mono_ns != NULL ? options->clock : clock_real();
     struct transport *transport = NULL;

@@ -20,9 +20,9 @@ struct headers {
 };
 
 struct call_operation {
+    struct operation operation; // first
     struct tag tag;
     struct transport_call *call; // the caller's
-    grpc_call *handle;
     struct headers headers;
     grpc_metadata_array initial;
     grpc_byte_buffer *response;
@@ -30,8 +30,8 @@ struct call_operation {
 };
 
 struct stream_operation {
+    struct operation operation;      // first
     struct transport_stream *stream; // the caller's
-    grpc_call *handle;
     struct headers headers;
     grpc_metadata_array initial;
     grpc_byte_buffer *received;
@@ -210,12 +210,15 @@ static struct rpc_status outcome_status(const struct outcome *outcome)
 
 // --- unary calls --------------------------------------------------------------------------------
 
-static grpc_call *create_call(struct transport_grpc *self, uint32_t connection,
-                              enum rpc_method method, gpr_timespec deadline)
+// With the lock held.
+static void create_call(struct transport_grpc *self, struct operation *operation,
+                        uint32_t connection, enum rpc_method method, gpr_timespec deadline)
 {
     struct connection *used = &self->connections[connection % self->connection_count];
-    return grpc_channel_create_registered_call(used->channel, NULL, GRPC_PROPAGATE_DEFAULTS,
-                                               self->queue, used->methods[method], deadline, NULL);
+    operation->handle =
+        grpc_channel_create_registered_call(used->channel, NULL, GRPC_PROPAGATE_DEFAULTS,
+                                            self->queue, used->methods[method], deadline, NULL);
+    grpc_watch_opened(operation, used);
 }
 
 void grpc_call_begin(struct transport *transport, struct transport_call *call)
@@ -236,9 +239,9 @@ void grpc_call_begin(struct transport *transport, struct transport_call *call)
     };
     pthread_mutex_lock(&self->lock);
     call->operation = operation;
-    operation->handle =
-        create_call(self, call->connection, call->method, grpc_core_deadline(call->timeout_us));
-    start_batch(operation->handle, ops, sizeof(ops) / sizeof(ops[0]), &operation->tag);
+    create_call(self, &operation->operation, call->connection, call->method,
+                grpc_core_deadline(call->timeout_us));
+    start_batch(operation->operation.handle, ops, sizeof(ops) / sizeof(ops[0]), &operation->tag);
     pthread_mutex_unlock(&self->lock);
     grpc_byte_buffer_destroy(request);
 }
@@ -249,9 +252,16 @@ void grpc_call_stop(struct transport *transport, struct transport_call *call)
     pthread_mutex_lock(&self->lock);
     struct call_operation *operation = call->operation;
     if (operation != NULL) {
-        (void)grpc_call_cancel(operation->handle, NULL);
+        (void)grpc_call_cancel(operation->operation.handle, NULL);
     }
     pthread_mutex_unlock(&self->lock);
+}
+
+// Whether a status must have come from the other side; these three also come from here.
+static bool is_sign_of_life(grpc_status_code code)
+{
+    return code != GRPC_STATUS_UNAVAILABLE && code != GRPC_STATUS_DEADLINE_EXCEEDED &&
+           code != GRPC_STATUS_CANCELLED;
 }
 
 static void call_report(struct call_operation *operation)
@@ -273,6 +283,10 @@ static void call_ended(struct transport_grpc *self, struct call_operation *opera
 {
     pthread_mutex_lock(&self->lock);
     operation->call->operation = NULL;
+    if (is_sign_of_life(operation->outcome.code)) {
+        grpc_watch_heard(operation->operation.connection);
+    }
+    grpc_watch_closed(&operation->operation);
     pthread_mutex_unlock(&self->lock);
     call_report(operation);
     if (operation->response != NULL) {
@@ -281,7 +295,7 @@ static void call_ended(struct transport_grpc *self, struct call_operation *opera
     outcome_deinit(&operation->outcome);
     grpc_metadata_array_destroy(&operation->initial);
     headers_deinit(&operation->headers);
-    grpc_call_unref(operation->handle);
+    grpc_call_unref(operation->operation.handle);
     free(operation);
 }
 
@@ -306,11 +320,11 @@ void grpc_stream_open(struct transport *transport, struct transport_stream *stre
     grpc_op status = op_status(&operation->outcome);
     pthread_mutex_lock(&self->lock);
     stream->operation = operation;
-    operation->handle =
-        create_call(self, stream->connection, stream->method, gpr_inf_future(GPR_CLOCK_MONOTONIC));
+    create_call(self, &operation->operation, stream->connection, stream->method,
+                gpr_inf_future(GPR_CLOCK_MONOTONIC));
     operation->outstanding = 2;
-    start_batch(operation->handle, start, 2, &operation->start);
-    start_batch(operation->handle, &status, 1, &operation->status);
+    start_batch(operation->operation.handle, start, 2, &operation->start);
+    start_batch(operation->operation.handle, &status, 1, &operation->status);
     pthread_mutex_unlock(&self->lock);
 }
 
@@ -324,7 +338,7 @@ void grpc_stream_read(struct transport *transport, struct transport_stream *stre
         grpc_op op = op_receive(&operation->received);
         operation->reading = true;
         operation->outstanding++;
-        start_batch(operation->handle, &op, 1, &operation->read);
+        start_batch(operation->operation.handle, &op, 1, &operation->read);
     }
     pthread_mutex_unlock(&self->lock);
 }
@@ -341,7 +355,7 @@ void grpc_stream_write(struct transport *transport, struct transport_stream *str
         grpc_op op = op_send(buffer);
         operation->writing = true;
         operation->outstanding++;
-        start_batch(operation->handle, &op, 1, &operation->write);
+        start_batch(operation->operation.handle, &op, 1, &operation->write);
         grpc_byte_buffer_destroy(buffer);
     }
     pthread_mutex_unlock(&self->lock);
@@ -355,7 +369,7 @@ void grpc_stream_finish(struct transport *transport, struct transport_stream *st
     if (operation != NULL && !operation->ended) {
         grpc_op op = {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT};
         operation->outstanding++;
-        start_batch(operation->handle, &op, 1, &operation->finish);
+        start_batch(operation->operation.handle, &op, 1, &operation->finish);
     }
     pthread_mutex_unlock(&self->lock);
 }
@@ -366,7 +380,7 @@ void grpc_stream_cancel(struct transport *transport, struct transport_stream *st
     pthread_mutex_lock(&self->lock);
     struct stream_operation *operation = stream->operation;
     if (operation != NULL) {
-        (void)grpc_call_cancel(operation->handle, NULL);
+        (void)grpc_call_cancel(operation->operation.handle, NULL);
     }
     pthread_mutex_unlock(&self->lock);
 }
@@ -377,12 +391,13 @@ static void stream_ended(struct transport_grpc *self, struct stream_operation *o
     struct rpc_status status = outcome_status(&operation->outcome);
     pthread_mutex_lock(&self->lock);
     stream->operation = NULL;
+    grpc_watch_closed(&operation->operation);
     pthread_mutex_unlock(&self->lock);
     stream->on_end(stream, &status);
     outcome_deinit(&operation->outcome);
     grpc_metadata_array_destroy(&operation->initial);
     headers_deinit(&operation->headers);
-    grpc_call_unref(operation->handle);
+    grpc_call_unref(operation->operation.handle);
     free(operation);
 }
 
@@ -397,7 +412,7 @@ static void message_read(struct stream_operation *operation)
     struct payload *message = payload_of(buffer);
     grpc_byte_buffer_destroy(buffer);
     if (message == NULL) {
-        (void)grpc_call_cancel(operation->handle, NULL);
+        (void)grpc_call_cancel(operation->operation.handle, NULL);
         return;
     }
     operation->stream->on_message(operation->stream, message);
@@ -411,6 +426,9 @@ static void stream_event(struct transport_grpc *self, struct stream_operation *o
     operation->reading = operation->reading && kind != TAG_READ;
     operation->writing = operation->writing && kind != TAG_WRITE;
     operation->ended = operation->ended || kind == TAG_STATUS;
+    if (kind == TAG_READ && operation->received != NULL) {
+        grpc_watch_heard(operation->operation.connection);
+    }
     pthread_mutex_unlock(&self->lock);
     if (kind == TAG_READ) {
         message_read(operation);

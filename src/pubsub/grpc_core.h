@@ -21,6 +21,8 @@
 #include <grpc/support/time.h>
 #include <pthread.h>
 
+#define PROBE_ROUTING_SIZE 512u
+
 enum tag_kind { TAG_WAKE, TAG_CALL, TAG_STREAM_START, TAG_READ, TAG_WRITE, TAG_FINISH, TAG_STATUS };
 
 struct tag {
@@ -28,23 +30,40 @@ struct tag {
     void *owner; // struct call_operation or struct stream_operation
 };
 
+// A call or stream under way; the first member of both.
+struct operation {
+    struct operation *next; // on its connection
+    struct operation *previous;
+    struct connection *connection;
+    grpc_call *handle;
+};
+
 struct connection {
     grpc_channel *channel;
     void *methods[RPC_METHOD_COUNT];
+    struct operation *first;
+    int64_t heard_ns; // a sign of life from the other side, or the moment one is awaited from
+    bool probing;
+    struct transport_call probe;
+    struct transport_grpc *transport;
 };
 
 struct transport_grpc {
     struct transport transport; // first
     // Guards the `operation` pointers of calls and streams, so that a cancel, write or read from
-    // another thread can't meet a call that the loop has just freed; and the connections.
+    // another thread can't meet a call that the loop has just freed; and the connections with their
+    // operations.
     pthread_mutex_t lock;
     grpc_completion_queue *queue;
     grpc_channel_credentials *credentials;
     char *endpoint;
     char *quota_project; // or NULL
     int keepalive_ms;
+    int64_t silence_us;
     uint32_t connection_count;
     struct connection *connections;
+    struct payload *probe_request;
+    char probe_routing[PROBE_ROUTING_SIZE];
     grpc_channel *wake_channel;
     grpc_call *wake_call; // never sent; an empty batch on it is an event
     struct tag wake_tag;
@@ -55,6 +74,9 @@ static inline struct transport_grpc *transport_grpc_of(struct transport *transpo
 {
     return (struct transport_grpc *)transport;
 }
+
+// transport_grpc.c: puts a new channel into the place of the connection's. With the lock held.
+void grpc_core_connect(struct transport_grpc *self, struct connection *connection);
 
 // A moment that far from now, for gRPC.
 gpr_timespec grpc_core_deadline(int64_t after_us);
@@ -68,6 +90,17 @@ void grpc_stream_write(struct transport *transport, struct transport_stream *str
                        struct payload *message);
 void grpc_stream_finish(struct transport *transport, struct transport_stream *stream);
 void grpc_stream_cancel(struct transport *transport, struct transport_stream *stream);
+
+// Noticing dead connections (grpc_watch.c). The first four with the lock held.
+void grpc_watch_opened(struct operation *operation, struct connection *connection);
+void grpc_watch_closed(struct operation *operation);
+void grpc_watch_heard(struct connection *connection);
+// Ends what is open on the connection, as UNAVAILABLE, and makes a new one.
+void grpc_watch_replace(struct transport_grpc *self, struct connection *connection);
+int64_t grpc_watch_due_ns(struct transport_grpc *self); // when to look; INT64_MAX: not at all
+void grpc_watch_look(struct transport_grpc *self);      // on the loop
+MUST_USE enum err grpc_watch_init(struct transport_grpc *self, const char *project,
+                                  struct why *why);
 
 // What an event of a call or a stream leads to; the loop's part of them.
 void grpc_call_event(struct transport_grpc *self, const struct tag *tag, bool success);

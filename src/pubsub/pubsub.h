@@ -47,7 +47,10 @@ struct pubsub_options {
     const char *quota_project;   // who is billed and limited; NULL: the identity's own
     uint32_t connections;        // 1
     int64_t keepalive_us;        // HTTP/2 ping after this long in silence; 300 s
-    struct clock clock;          // clock_real()
+    // A connection on which something is awaited and nothing was heard for this long is tested with a
+    // small call, and replaced when that stays unanswered for a quarter of it; 40 s.
+    int64_t silence_us;
+    struct clock clock; // clock_real()
 };
 
 // Does not wait for the service: a wrong endpoint shows at the first use. ERR_CONFIG with a sentence

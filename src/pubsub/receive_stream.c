@@ -104,7 +104,7 @@ static void give_up_stream(struct receiver *receiver)
 {
     struct pubsub *client = receiver->subscriber->client;
     receiver->cancelled = true;
-    transport_reconnect(client->transport);
+    transport_reconnect(client->transport, receiver->index);
     transport_stream_cancel(client->transport, &receiver->stream);
 }
 

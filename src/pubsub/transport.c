@@ -43,9 +43,9 @@ void transport_stream_cancel(struct transport *transport, struct transport_strea
     transport->ops->stream_cancel(transport, stream);
 }
 
-void transport_reconnect(struct transport *transport)
+void transport_reconnect(struct transport *transport, uint32_t connection)
 {
-    transport->ops->reconnect(transport);
+    transport->ops->reconnect(transport, connection);
 }
 
 void transport_wait(struct transport *transport, int64_t timeout_ns)

@@ -71,7 +71,7 @@ struct transport_ops {
                          struct payload *message);
     void (*stream_finish)(struct transport *transport, struct transport_stream *stream);
     void (*stream_cancel)(struct transport *transport, struct transport_stream *stream);
-    void (*reconnect)(struct transport *transport);
+    void (*reconnect)(struct transport *transport, uint32_t connection);
     void (*wait)(struct transport *transport, int64_t timeout_ns);
     void (*wake)(struct transport *transport);
     void (*close)(struct transport *transport);
@@ -96,9 +96,10 @@ void transport_stream_write(struct transport *transport, struct transport_stream
 void transport_stream_finish(struct transport *transport, struct transport_stream *stream);
 void transport_stream_cancel(struct transport *transport, struct transport_stream *stream);
 
-// Calls from now on use new connections. For connections that look dead: what is open on them goes on
-// until it is cancelled.
-void transport_reconnect(struct transport *transport);
+// For a connection that looks dead: what is open on it ends soon, with RPC_UNAVAILABLE, and calls from
+// now on use a new one. A transport does the same by itself with a connection on which calls are open
+// and nothing is heard.
+void transport_reconnect(struct transport *transport, uint32_t connection);
 
 // Hands out what has happened; waits up to timeout_ns for something, TIMER_NEVER for ever.
 void transport_wait(struct transport *transport, int64_t timeout_ns);

@@ -1,6 +1,8 @@
 // The transport on gRPC core: its loop, its connections and its identity. grpc_calls.c has the calls.
 #include "grpc_core.h"
 
+#include "clock.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +13,7 @@
 #define CA_FILE_SIZE_MAX  (8u * 1024u * 1024u)
 #define RECONNECT_MIN_MS  1000
 #define RECONNECT_MAX_MS  5000
+#define CONNECT_WAIT_MS   20000
 #define KEEPALIVE_WAIT_MS 20000
 #define CONNECTIONS_MAX   64u
 
@@ -22,11 +25,29 @@ static const char *const paths[RPC_METHOD_COUNT] = {
 
 // --- the loop -----------------------------------------------------------------------------------
 
+static gpr_timespec deadline_of(int64_t timeout_ns)
+{
+    return timeout_ns == INT64_MAX ? gpr_inf_future(GPR_CLOCK_MONOTONIC)
+                                   : grpc_core_deadline((timeout_ns + 999) / 1000);
+}
+
+// The wait may end early, for a look at the connections.
+static int64_t shortened(struct transport_grpc *self, const struct clock *clock, int64_t timeout_ns)
+{
+    int64_t due_ns = grpc_watch_due_ns(self);
+    if (due_ns == INT64_MAX) {
+        return timeout_ns;
+    }
+    int64_t left_ns = due_ns - clock_mono_ns(clock);
+    left_ns = left_ns > 0 ? left_ns : 0;
+    return left_ns < timeout_ns ? left_ns : timeout_ns;
+}
+
 static void wait_for_event(struct transport *transport, int64_t timeout_ns)
 {
     struct transport_grpc *self = transport_grpc_of(transport);
-    gpr_timespec deadline = timeout_ns == INT64_MAX ? gpr_inf_future(GPR_CLOCK_MONOTONIC)
-                                                    : grpc_core_deadline((timeout_ns + 999) / 1000);
+    struct clock clock = clock_real();
+    gpr_timespec deadline = deadline_of(shortened(self, &clock, timeout_ns));
     grpc_event event = grpc_completion_queue_next(self->queue, deadline, NULL);
     if (event.type == GRPC_OP_COMPLETE) {
         const struct tag *tag = event.tag;
@@ -36,6 +57,7 @@ static void wait_for_event(struct transport *transport, int64_t timeout_ns)
             grpc_call_event(self, tag, event.success != 0);
         }
     }
+    grpc_watch_look(self);
 }
 
 static void wake(struct transport *transport)
@@ -56,7 +78,7 @@ static grpc_arg arg_of(const char *key, int value)
         .type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)key, .value.integer = value};
 }
 
-static void connect_channel(struct transport_grpc *self, struct connection *connection)
+void grpc_core_connect(struct transport_grpc *self, struct connection *connection)
 {
     grpc_arg args[] = {
         arg_of(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, MESSAGE_SIZE_MAX),
@@ -66,7 +88,8 @@ static void connect_channel(struct transport_grpc *self, struct connection *conn
         // Else channels with equal arguments share one connection.
         arg_of(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),
         arg_of(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, RECONNECT_MIN_MS),
-        arg_of(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, RECONNECT_MIN_MS),
+        // Also the patience for one attempt to connect, the TLS handshake included.
+        arg_of(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, CONNECT_WAIT_MS),
         arg_of(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, RECONNECT_MAX_MS),
     };
     grpc_channel_args all = {.num_args = sizeof(args) / sizeof(args[0]), .args = args};
@@ -77,45 +100,50 @@ static void connect_channel(struct transport_grpc *self, struct connection *conn
     }
 }
 
-static void reconnect(struct transport *transport)
+static void reconnect(struct transport *transport, uint32_t connection)
 {
     struct transport_grpc *self = transport_grpc_of(transport);
     pthread_mutex_lock(&self->lock);
-    for (uint32_t i = 0; i < self->connection_count; i++) {
-        grpc_channel *old = self->connections[i].channel;
-        connect_channel(self, &self->connections[i]);
-        grpc_channel_destroy(old); // calls on it go on
-    }
+    grpc_watch_replace(self, &self->connections[connection % self->connection_count]);
     pthread_mutex_unlock(&self->lock);
 }
 
-static void drain_queue(grpc_completion_queue *queue)
+// Ends what is left, which can only be calls of our own.
+static void drain_queue(struct transport_grpc *self)
 {
-    grpc_completion_queue_shutdown(queue);
     gpr_timespec never = gpr_inf_future(GPR_CLOCK_MONOTONIC);
-    while (grpc_completion_queue_next(queue, never, NULL).type != GRPC_QUEUE_SHUTDOWN) {
+    grpc_event event;
+    for (uint32_t i = 0; i < self->connection_count; i++) {
+        transport_call_cancel(&self->transport, &self->connections[i].probe);
     }
-    grpc_completion_queue_destroy(queue);
+    grpc_completion_queue_shutdown(self->queue);
+    while ((event = grpc_completion_queue_next(self->queue, never, NULL)).type !=
+           GRPC_QUEUE_SHUTDOWN) {
+        const struct tag *tag = event.tag;
+        if (tag->kind != TAG_WAKE) {
+            grpc_call_event(self, tag, event.success != 0);
+        }
+    }
+    grpc_completion_queue_destroy(self->queue);
 }
 
 static void close_transport(struct transport *transport)
 {
     struct transport_grpc *self = transport_grpc_of(transport);
+    if (self->queue != NULL) {
+        grpc_call_unref(self->wake_call);
+        grpc_channel_destroy(self->wake_channel);
+        drain_queue(self);
+    }
     for (uint32_t i = 0; self->connections != NULL && i < self->connection_count; i++) {
         if (self->connections[i].channel != NULL) {
             grpc_channel_destroy(self->connections[i].channel);
         }
     }
-    if (self->wake_call != NULL) {
-        grpc_call_unref(self->wake_call);
-        grpc_channel_destroy(self->wake_channel);
-    }
-    if (self->queue != NULL) {
-        drain_queue(self->queue);
-    }
     grpc_channel_credentials_release(self->credentials);
     grpc_shutdown();
     pthread_mutex_destroy(&self->lock);
+    payload_release(&self->probe_request);
     free(self->connections);
     free(self->endpoint);
     free(self->quota_project);
@@ -263,6 +291,8 @@ static enum err copy_options(struct transport_grpc *self,
 {
     assert(options->connections >= 1 && options->connections <= CONNECTIONS_MAX);
     assert(options->keepalive_us >= 1000);
+    assert(options->silence_us >= 4);
+    self->silence_us = options->silence_us;
     self->keepalive_ms = (int)(options->keepalive_us / 1000);
     self->connection_count = options->connections;
     self->connections = calloc(options->connections, sizeof(self->connections[0]));
@@ -284,7 +314,8 @@ static void create_queue(struct transport_grpc *self)
                                                NULL, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
     self->wake_tag = (struct tag){.kind = TAG_WAKE};
     for (uint32_t i = 0; i < self->connection_count; i++) {
-        connect_channel(self, &self->connections[i]);
+        self->connections[i].transport = self;
+        grpc_core_connect(self, &self->connections[i]);
     }
 }
 
@@ -307,6 +338,9 @@ enum err transport_grpc_open(const struct transport_grpc_options *options,
     }
     if (err == ERR_OK) {
         err = copy_options(self, options, why);
+    }
+    if (err == ERR_OK) {
+        err = grpc_watch_init(self, options->project, why);
     }
     if (err == ERR_OK) {
         err = create_credentials(self, options, why);

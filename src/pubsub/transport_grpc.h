@@ -12,11 +12,13 @@ enum transport_security {
 
 struct transport_grpc_options {
     const char *endpoint; // HOST:PORT
+    const char *project;  // for calls that only find out whether the other side is there
     enum transport_security security;
     const char *ca_file;       // PEM file of the roots to trust; NULL: the system's
     const char *quota_project; // x-goog-user-project; NULL: none
     uint32_t connections;      // 1 or more
     int64_t keepalive_us;      // HTTP/2 pings after this long without anything
+    int64_t silence_us;        // after this long without a sign of life a connection is tested
 };
 
 // Connects lazily: a wrong endpoint shows at the first call. ERR_CONFIG for credentials or files that

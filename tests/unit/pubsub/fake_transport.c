@@ -89,8 +89,9 @@ static void stream_cancel(struct transport *transport, struct transport_stream *
     }
 }
 
-static void reconnect(struct transport *transport)
+static void reconnect(struct transport *transport, uint32_t connection)
 {
+    (void)connection;
     fake_of(transport)->reconnects++;
 }
 

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 // cmocka needs the five before it
@@ -39,7 +40,7 @@ static void on_result(void *context, void *tag, const struct pubsub_publish_resu
     } else {
         rig->bad++;
         rig->last_err = result->err;
-        (void)strncpy(rig->last_why, result->why->text, sizeof(rig->last_why) - 1);
+        (void)snprintf(rig->last_why, sizeof(rig->last_why), "%.190s", result->why->text);
     }
 }
 
