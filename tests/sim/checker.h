@@ -21,6 +21,7 @@ struct checker_options {
     struct cluster *cluster;
     enum store_shape shape;
     const struct pipeline_rules *rules; // in force at the end (tolerances)
+    bool nothing_fails;                 // so what happens happens in time
 };
 
 // Hooks into broker and cluster.

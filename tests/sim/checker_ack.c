@@ -244,6 +244,10 @@ static void check_source(struct checker *checker, enum bus_topic topic, uint64_t
         message->event->acked_count++;
         message->event->order->unacked--;
     }
+    if (topic == BUS_ORDERS && message->event != NULL &&
+        message->event->order->order_acked_us == 0) {
+        message->event->order->order_acked_us = sim_now_us(checker->options.sim);
+    }
     message->acked = true;
     if (message->event == NULL) {
         check_refused(checker, message);

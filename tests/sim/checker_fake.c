@@ -65,6 +65,51 @@ uint64_t fake_publish(struct fake *fake, enum bus_topic topic, const char *body)
     return publish(fake, topic, text_of(body), (struct attributes){0});
 }
 
+static bool find_event(struct fake *fake, enum bus_topic topic, uint64_t sequence,
+                       struct event *out_event)
+{
+    const struct sim_message *message = &fake->broker.messages[topic][sequence - 1];
+    struct decode_remarks remarks;
+    struct refusal refusal;
+    struct order order;
+    struct payment payment;
+    bool good = false;
+    if (topic == BUS_ORDERS) {
+        good = order_decode(message->data, &fake->rules.decode, &fake->arena, &order, &remarks,
+                            &refusal);
+        if (good) {
+            event_of_order(&order, message->published_us, out_event);
+        }
+    } else {
+        good = payment_decode(message->data, &fake->rules.decode, &fake->arena, &payment, &remarks,
+                              &refusal);
+        if (good) {
+            event_of_payment(&payment, message->published_us, out_event);
+        }
+    }
+    return good;
+}
+
+// The ledger's side of it: what is not there when it is acked repeats something that is.
+static void count(struct fake *fake, enum bus_topic topic, uint64_t sequence)
+{
+    struct tally tally = {.topic = topic == BUS_ORDERS ? APPLIED_ORDERS : APPLIED_PAYMENTS,
+                          .outcome = OUTCOME_REFUSED,
+                          .messages = 1};
+    struct event event;
+    int64_t minor = 0;
+    if (find_event(fake, topic, sequence, &event)) {
+        bool stored = cluster_has_event(&fake->cluster, 0, &event);
+        tally.outcome = stored ? OUTCOME_STORED : OUTCOME_DUPLICATE;
+        if (event_stated_money(&event, &tally.currency, &minor)) {
+            tally.amount_minor = minor;
+        }
+    }
+    assert(fake->cluster.tally_count < FAKE_ITEMS_MAX);
+    fake->cluster.tallies[fake->cluster.tally_count++] = tally;
+    fake->cluster.applied[tally.topic]++;
+}
+
 static void pass(void *context)
 {
     (void)context;
@@ -76,6 +121,9 @@ void fake_ack(struct fake *fake, enum bus_topic topic, uint64_t sequence)
     struct sim_message *message = &fake->broker.messages[topic][sequence - 1];
     sim_at(fake->sim, sim_now_us(fake->sim) + 1, pass, NULL);
     (void)sim_run_until(fake->sim, sim_now_us(fake->sim) + 1);
+    if (!message->acked && (topic == BUS_ORDERS || topic == BUS_PAYMENTS)) {
+        count(fake, topic, sequence);
+    }
     message->acked = true;
     fake->broker.acked(fake->broker.acked_context, topic, message);
 }
@@ -110,22 +158,8 @@ void sim_broker_on_acked(struct sim_broker *broker, sim_broker_acked_fn *acked, 
 
 struct event fake_event(struct fake *fake, enum bus_topic topic, uint64_t sequence)
 {
-    const struct sim_message *message = &fake->broker.messages[topic][sequence - 1];
-    struct decode_remarks remarks;
-    struct refusal refusal;
     struct event event;
-    struct order order;
-    struct payment payment;
-    bool good = false;
-    if (topic == BUS_ORDERS) {
-        good = order_decode(message->data, &fake->rules.decode, &fake->arena, &order, &remarks,
-                            &refusal);
-        event_of_order(&order, message->published_us, &event);
-    } else {
-        good = payment_decode(message->data, &fake->rules.decode, &fake->arena, &payment, &remarks,
-                              &refusal);
-        event_of_payment(&payment, message->published_us, &event);
-    }
+    bool good = find_event(fake, topic, sequence, &event);
     assert(good);
     return event;
 }
@@ -339,6 +373,18 @@ void sim_fact_deinit(struct sim_fact *fact)
 {
     free(fact->payments);
     fact->payments = NULL;
+}
+
+void cluster_visit_tallies(struct cluster *cluster, cluster_tally_fn *visit, void *context)
+{
+    for (size_t i = 0; i < cluster->tally_count; i++) {
+        visit(&cluster->tallies[i], context);
+    }
+}
+
+uint64_t cluster_applied(struct cluster *cluster, enum applied_topic topic)
+{
+    return cluster->applied[topic];
 }
 
 void cluster_on_fact_changed(struct cluster *cluster, cluster_fact_changed_fn *changed,

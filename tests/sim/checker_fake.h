@@ -35,6 +35,10 @@ struct cluster {
     struct fake_replica replicas[CLUSTER_REPLICAS];
     cluster_fact_changed_fn *changed;
     void *changed_context;
+    struct tally
+        tallies[FAKE_ITEMS_MAX]; // one a message of orders_data and payments_data that was acked
+    size_t tally_count;
+    uint64_t applied[APPLIED_TOPIC_COUNT];
 };
 
 struct fake {

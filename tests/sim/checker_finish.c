@@ -477,4 +477,10 @@ void checker_finish(struct checker *checker)
         check_view(checker, view);
     }
     checker_finish_letters(checker);
+    if (checker->options.shape == STORE_EMBEDDED) {
+        checker_finish_ledger(checker);
+    }
+    if (checker->options.nothing_fails) {
+        checker_finish_times(checker);
+    }
 }

@@ -7,6 +7,7 @@
 // cmocka's header needs those above.
 #include <cmocka.h>
 
+#include "checker_internal.h"
 #include "checker_plays.h"
 
 #include <string.h>
@@ -285,6 +286,103 @@ static void an_order_version_that_is_nowhere_is_seen(void **state)
     finish_and_assert_violates("I1_every_event_stored");
 }
 
+// --- the ledger ---------------------------------------------------------------------------------
+
+static void a_message_without_an_outcome_is_seen(void **state)
+{
+    (void)state;
+    play_matched();
+    fake.cluster.tallies[1].messages = 0;
+    fake.cluster.tallies[1].amount_minor = 0;
+    finish_and_assert_violates("I1_ledger_adds_up");
+}
+
+static void a_message_that_is_counted_twice_is_seen(void **state)
+{
+    (void)state;
+    play_refused();
+    fake.cluster.tallies[0].messages = 2;
+    finish_and_assert_violates("I1_ledger_adds_up");
+}
+
+static void a_duplicate_that_counts_as_stored_is_seen(void **state)
+{
+    (void)state;
+    play_matched();
+    uint64_t again = fake_publish(&fake, BUS_ORDERS, ORDER_1);
+    fake_ack(&fake, BUS_ORDERS, again);
+    finish_and_assert_violates("I1_ledger_adds_up");
+}
+
+static void a_refusal_that_counts_as_a_duplicate_is_seen(void **state)
+{
+    (void)state;
+    play_refused();
+    fake.cluster.tallies[0].outcome = OUTCOME_DUPLICATE;
+    finish_and_assert_violates("I1_ledger_adds_up");
+}
+
+static void a_number_that_does_not_count_as_applied_is_seen(void **state)
+{
+    (void)state;
+    play_matched();
+    fake.cluster.applied[APPLIED_PAYMENTS]--;
+    finish_and_assert_violates("I1_ledger_adds_up");
+}
+
+static void money_that_was_counted_otherwise_is_seen(void **state)
+{
+    (void)state;
+    play_matched();
+    fake.cluster.tallies[2].amount_minor++;
+    finish_and_assert_violates("I1_ledger_adds_up");
+}
+
+// --- times --------------------------------------------------------------------------------------
+
+static void play_in_calm(int64_t grace_us, enum dead_letter_state record)
+{
+    fake.checker->options.nothing_fails = true;
+    fake.rules.grace_us = grace_us;
+    play_unmatched(record);
+}
+
+static void a_payment_declared_unmatched_in_time_passes(void **state)
+{
+    (void)state;
+    play_in_calm(0, DEAD_LETTER_WAITING);
+    checker_finish(fake.checker);
+    assert_fine();
+}
+
+static void a_payment_declared_unmatched_within_its_grace_is_seen(void **state)
+{
+    (void)state;
+    play_in_calm(US_PER_SECOND, DEAD_LETTER_WAITING);
+    finish_and_assert_violates("I9_unmatched_after_grace");
+}
+
+static void a_payment_declared_unmatched_late_is_seen(void **state)
+{
+    (void)state;
+    fake.rules.max_hold_us = 0;
+    play_in_calm(0, DEAD_LETTER_WAITING);
+    fake.broker.messages[BUS_PAYMENTS_DLQ][0].published_us += 120 * US_PER_SECOND;
+    finish_and_assert_violates("I10_unmatched_in_time");
+}
+
+static void a_payment_declared_unmatched_although_its_order_is_there_is_seen(void **state)
+{
+    (void)state;
+    play_in_calm(0, DEAD_LETTER_HEALED);
+    uint64_t order = fake_publish(&fake, BUS_ORDERS, ORDER_2);
+    fake_store(&fake, TWO, BUS_ORDERS, order);
+    fake_project(&fake, TWO, 2);
+    fake_ack(&fake, BUS_ORDERS, order);
+    fake.broker.messages[BUS_PAYMENTS_DLQ][0].published_us += 11 * US_PER_SECOND;
+    finish_and_assert_violates("I9_unmatched_had_no_order");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +411,16 @@ int main(void)
         CLUSTER_TEST(a_card_number_in_a_letter_is_seen),
         CLUSTER_TEST(another_fate_than_the_answer_key_says_is_seen),
         CLUSTER_TEST(an_order_version_that_is_nowhere_is_seen),
+        EMBEDDED_TEST(a_message_without_an_outcome_is_seen),
+        EMBEDDED_TEST(a_message_that_is_counted_twice_is_seen),
+        EMBEDDED_TEST(a_duplicate_that_counts_as_stored_is_seen),
+        EMBEDDED_TEST(a_refusal_that_counts_as_a_duplicate_is_seen),
+        EMBEDDED_TEST(a_number_that_does_not_count_as_applied_is_seen),
+        EMBEDDED_TEST(money_that_was_counted_otherwise_is_seen),
+        CLUSTER_TEST(a_payment_declared_unmatched_in_time_passes),
+        CLUSTER_TEST(a_payment_declared_unmatched_within_its_grace_is_seen),
+        CLUSTER_TEST(a_payment_declared_unmatched_late_is_seen),
+        CLUSTER_TEST(a_payment_declared_unmatched_although_its_order_is_there_is_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,11 +27,16 @@
     X(I8_note_has_payment)                                                                         \
     X(I1_every_event_stored)                                                                       \
     X(I1_counts_add_up)                                                                            \
+    X(I1_ledger_adds_up)                                                                           \
+    X(I1_full_order_takes_no_more)                                                                 \
     X(I2_money_adds_up)                                                                            \
     X(I3_facts_are_the_fold)                                                                       \
     X(I5_nothing_waits)                                                                            \
     X(I5_unmatched_is_dead)                                                                        \
     X(I5_dead_is_healed)                                                                           \
+    X(I9_unmatched_after_grace)                                                                    \
+    X(I9_unmatched_had_no_order)                                                                   \
+    X(I10_unmatched_in_time)                                                                       \
     X(I9_refused_is_recorded)                                                                      \
     X(I9_conflict_is_recorded)                                                                     \
     X(I9_record_has_cause)                                                                         \
@@ -99,6 +104,8 @@ bool checker_is_waiting(struct checker *checker, const struct event *event);
 
 void checker_on_acked(void *context, enum bus_topic topic, const struct sim_message *message);
 void checker_finish_letters(struct checker *checker);
+void checker_finish_ledger(struct checker *checker); // embedded
+void checker_finish_times(struct checker *checker);  // worlds in which nothing fails
 
 // Compares column by column; NULL, or what differs: "amount_paid is 5, must be 10". With `settled` also
 // what depends on the tolerances, which may change during a run.

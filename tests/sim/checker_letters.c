@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LOOKS_APART_MAX_US (13 * 3600 * US_PER_SECOND) // 12 hours, and the hour before them
+
 // Why a record may exist.
 struct cause {
     struct cause *next;
@@ -209,6 +211,13 @@ static bool may_be_expired(const struct letters *letters, const struct cause *ca
             cause->event->order->first_order_us - record->first_seen_us > age_max_us);
 }
 
+// The longest time between two looks has passed since.
+static bool must_be_expired(const struct letters *letters, const struct dead_letter_record *record)
+{
+    int64_t age_us = sim_now_us(letters->checker->options.sim) - record->first_seen_us;
+    return age_us > letters->checker->options.rules->dead_letter_age_max_us + LOOKS_APART_MAX_US;
+}
+
 static void check_state(struct letters *letters, const struct cause *cause,
                         const struct dead_letter_record *record)
 {
@@ -217,6 +226,8 @@ static void check_state(struct letters *letters, const struct cause *cause,
     if (record->reason == REASON_E_UNMATCHED) {
         wanted = cause->order_there ? DEAD_LETTER_HEALED : DEAD_LETTER_WAITING;
     }
+    bool expires = wanted == DEAD_LETTER_WAITING && must_be_expired(letters, record);
+    wanted = expires ? DEAD_LETTER_EXPIRED : wanted;
     bool right = record->state == wanted ||
                  (record->reason == REASON_E_UNMATCHED && may_be_expired(letters, cause, record));
     if (!checker_ask(checker, right)) {

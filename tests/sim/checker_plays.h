@@ -15,6 +15,10 @@
     "{\"order_id\":1,\"customer_id\":7,\"item\":\"Laptop\",\"quantity\":2,\"price\":50.00,"        \
     "\"shipping_address\":\"12 Elm Street, Town\",\"order_status\":\"Shipped\","                   \
     "\"creation_date\":\"2024-01-21\",\"version\":2}"
+#define ORDER_2                                                                                    \
+    "{\"order_id\":2,\"customer_id\":7,\"item\":\"Laptop\",\"quantity\":1,\"price\":9.99,"         \
+    "\"shipping_address\":\"12 Elm Street, Town\",\"order_status\":\"Pending\","                   \
+    "\"creation_date\":\"2024-01-21\",\"version\":1}"
 #define ORDER_5_UNVERSIONED                                                                        \
     "{\"order_id\":5,\"customer_id\":7,\"item\":\"Laptop\",\"quantity\":1,\"price\":50.00,"        \
     "\"shipping_address\":\"12 Elm Street, Town\",\"order_status\":\"Pending\","                   \

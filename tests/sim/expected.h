@@ -32,6 +32,7 @@ struct expected_order {
     uint32_t unacked;       // good messages that no process has acked
     uint32_t refused_count; // good messages that were refused all the same
     int64_t first_order_us; // publish time of the first version; 0: none
+    int64_t order_acked_us; // when a process first acked a version; 0: none did
 };
 
 // A message of orders_data or payments_data.

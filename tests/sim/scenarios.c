@@ -3,6 +3,7 @@
 
 #include "roll_out.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static int64_t seconds(int64_t count)
@@ -176,6 +177,7 @@ static void draw_letters_twice(struct plan *plan, struct rand *rand)
     plan->rules.bucket_us = seconds(1) / 2;
     plan->broker.publish_failed_ppm = 300000;
     plan->broker.twice_ppm = 100000;
+    plan->rules.dead_letter_age_max_us = seconds(3600 * rand_between(rand, 1, 10));
 }
 
 static void draw_replay(struct plan *plan, struct rand *rand)
@@ -424,6 +426,59 @@ static void draw_one_process_embedded(struct plan *plan, struct rand *rand)
     plan->shape = STORE_EMBEDDED;
 }
 
+// --- one store of one transaction: what it keeps and what it counts ---------------------------------
+
+static void draw_embedded_messages(struct plan *plan, struct rand *rand)
+{
+    draw_random_messages(plan, rand);
+    plan->shape = STORE_EMBEDDED;
+    plan->order_seats = plan->payment_seats = 0;
+    plan->sweeper_seats = plan->dead_letter_seats = 0;
+    plan->whole_seats = 1;
+    plan->broker.ack_lost_ppm = 100000;
+    plan->broker.lease_us = seconds(2);
+}
+
+// Orders that state no version, said again with the same content and with other content.
+static void write_repeated_orders(struct script *script, const struct plan *plan)
+{
+    (void)plan;
+    struct bag bag;
+    bag_init(&bag);
+    struct rand *rand = sim_rand(script->sim);
+    for (int i = 0; i < 300; i++) {
+        char body[128];
+        int size = snprintf(body, sizeof(body), "{\"order_id\":%d,\"quantity\":%d,\"price\":5.00}",
+                            1 + (int)rand_below(rand, 30), 1 + (int)rand_below(rand, 2));
+        bag_add(&bag, BUS_ORDERS, (struct text){body, (size_t)size});
+    }
+    bag_add_random(&bag, rand, 30, 200);
+    script_add_bag(script, &bag);
+    bag_deinit(&bag);
+}
+
+// One order with more versions than an order takes, and one with more payment events.
+static void write_hot_orders(struct script *script, const struct plan *plan)
+{
+    (void)plan;
+    struct bag bag;
+    bag_init(&bag);
+    for (int64_t i = 1; i <= FOLD_EVENTS_OF_KIND_MAX + 20; i++) {
+        char event_id[24];
+        (void)snprintf(event_id, sizeof(event_id), "e%d", (int)i);
+        bag_add_order(&bag, &(struct bag_order){.order_id = 1, .version = i});
+        bag_add_payment(&bag, &(struct bag_payment){.order_id = 2,
+                                                    .payment_id = 20,
+                                                    .amount = "0.01",
+                                                    .currency = "USD",
+                                                    .event_id = event_id});
+    }
+    bag_add_order(&bag, &(struct bag_order){.order_id = 2});
+    bag_add_payment(&bag, &(struct bag_payment){.order_id = 1, .payment_id = 10});
+    script_add_bag(script, &bag);
+    bag_deinit(&bag);
+}
+
 static const struct scenario scenarios[] = {
     {"calm", "nothing fails", draw_calm, NULL, NULL},
     {"duplicates", "storms of duplicates on every way", draw_duplicates, NULL, NULL},
@@ -454,6 +509,10 @@ static const struct scenario scenarios[] = {
     {"one_process", "everything in one process", draw_one_process, NULL, NULL},
     {"one_process_embedded", "the same on a store of one transaction", draw_one_process_embedded,
      NULL, NULL},
+    {"repeated_orders", "orders without versions, said again", draw_embedded_messages,
+     write_repeated_orders, NULL},
+    {"hot_orders", "orders with more events than they take", draw_embedded_messages,
+     write_hot_orders, NULL},
     {"everything", "all of it at once", draw_everything, NULL, NULL},
     {"embedded", "all of it at once, on a store of one transaction", draw_embedded, NULL, NULL},
 };

@@ -123,6 +123,11 @@ typedef void cluster_dead_letter_fn(const struct dead_letter_record *record, voi
 void cluster_visit_dead_letters(struct cluster *cluster, unsigned replicas,
                                 cluster_dead_letter_fn *visit, void *context);
 
+// Embedded: what was counted of applied messages, and how many of a topic's numbers count as applied.
+typedef void cluster_tally_fn(const struct tally *tally, void *context);
+void cluster_visit_tallies(struct cluster *cluster, cluster_tally_fn *visit, void *context);
+uint64_t cluster_applied(struct cluster *cluster, enum applied_topic topic);
+
 // Called at every change of a facts row at one replica, with the row before and after it, when set. For
 // invariants that hold after every step.
 typedef void cluster_fact_changed_fn(void *context, unsigned replica, int64_t order_id,

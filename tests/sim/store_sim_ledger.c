@@ -132,6 +132,24 @@ enum err sim_add_tallies(struct store *store, struct text log_id, const struct t
     return err;
 }
 
+void cluster_visit_tallies(struct cluster *cluster, cluster_tally_fn *visit, void *context)
+{
+    for (const struct ledger_line *line = cluster->ledger.lines; line != NULL; line = line->next) {
+        visit(&line->tally, context);
+    }
+}
+
+uint64_t cluster_applied(struct cluster *cluster, enum applied_topic topic)
+{
+    uint64_t count = 0;
+    for (const struct ledger_set *set = cluster->ledger.sets; set != NULL; set = set->next) {
+        for (size_t i = 0; set->topic == topic && i < set->count; i++) {
+            count += set->items[i].last - set->items[i].first + 1;
+        }
+    }
+    return count;
+}
+
 // --- starts ---------------------------------------------------------------------------------------
 
 #define START_KEY_SIZE_MAX 512

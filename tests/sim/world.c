@@ -163,6 +163,20 @@ static void write_script(struct world *world)
     }
 }
 
+static bool nothing_fails(const struct plan *plan)
+{
+    const struct broker_weather *broker = &plan->broker;
+    const struct cluster_weather *cluster = &plan->cluster;
+    int64_t misfortune_us = plan->kill.every_us + plan->kill_producer.every_us +
+                            plan->stall.every_us + plan->jump.every_us + plan->crash.every_us +
+                            plan->slow.every_us + plan->replay.every_us;
+    uint32_t faults_ppm = broker->twice_ppm + broker->ack_lost_ppm + broker->ack_failed_ppm +
+                          broker->pull_failed_ppm + broker->publish_failed_ppm + cluster->late_ppm +
+                          cluster->lost_ppm + cluster->twice_ppm + cluster->answer_lost_ppm;
+    return misfortune_us == 0 && faults_ppm == 0 && plan->clock_skew_max_us == 0 &&
+           plan->drift_max_ppm == 0;
+}
+
 static void set_up(struct world *world, const struct world_options *options)
 {
     world->scenario = options->scenario;
@@ -195,6 +209,7 @@ static void set_up(struct world *world, const struct world_options *options)
         .cluster = world->cluster,
         .shape = plan->shape,
         .rules = &world->plan.rules,
+        .nothing_fails = nothing_fails(plan),
     });
     write_script(world);
     add_seats(world);
