@@ -22,10 +22,16 @@ void client_lock(struct pubsub *client)
     assert(result == 0);
 }
 
+// Waiters are told after the lock is free: woken before, they would only run into it.
 void client_unlock(struct pubsub *client)
 {
+    bool changed = client->has_changed;
+    client->has_changed = false;
     int result = pthread_mutex_unlock(&client->lock);
     assert(result == 0);
+    if (changed) {
+        pthread_cond_broadcast(&client->changed);
+    }
 }
 
 int64_t client_now_ns(const struct pubsub *client)
@@ -67,7 +73,7 @@ void client_deliver(struct pubsub *client, struct delivery *delivery)
 
 void client_changed(struct pubsub *client)
 {
-    pthread_cond_broadcast(&client->changed);
+    client->has_changed = true;
 }
 
 void client_arrived(struct pubsub *client)
@@ -97,6 +103,10 @@ void client_wait(struct pubsub *client, int64_t until_ns)
         client_turn(client, left_ns);
         client_lock(client);
         return;
+    }
+    if (client->has_changed) { // others may wait for what the caller has done
+        client->has_changed = false;
+        pthread_cond_broadcast(&client->changed);
     }
     struct timespec until = monotonic_after(left_ns);
     (void)pthread_cond_timedwait(&client->changed, &client->lock, &until);

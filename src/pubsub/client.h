@@ -27,7 +27,8 @@ struct pubsub {
     struct clock clock;
     char project[PUBSUB_PROJECT_MAX];
     pthread_mutex_t lock;
-    pthread_cond_t changed; // broadcast whenever somebody may be waiting for what just happened
+    pthread_cond_t changed; // broadcast when somebody may be waiting for what has happened
+    bool has_changed;       // to be broadcast when the lock is given away
     struct rand rand;
     struct timers timers;
     struct delivery *deliveries_first;

@@ -218,6 +218,9 @@ static enum err publish_one(struct pubsub_publisher *publisher,
     struct publish_batch *batch =
         lane != NULL ? publish_batch_for(publisher, lane, field_size) : NULL;
     if (batch == NULL || !publish_batch_add(batch, message, body_size, tag)) {
+        if (lane != NULL) {
+            publish_lane_drop_if_idle(publisher, lane);
+        }
         return why_set(why, ERR_NO_MEMORY, "no memory to publish");
     }
     return ERR_OK;

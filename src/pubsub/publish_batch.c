@@ -66,6 +66,15 @@ static void call_done(struct transport_call *call, const struct rpc_status *stat
                       struct payload *response);
 static void deliver_results(struct delivery *delivery);
 
+static void free_batch(struct publish_batch *batch)
+{
+    payload_writer_deinit(&batch->writer);
+    payload_release(&batch->response);
+    free(batch->tags);
+    free((void *)(uintptr_t)batch->key.data);
+    free(batch);
+}
+
 static struct publish_batch *open_batch(struct pubsub_publisher *publisher,
                                         struct publish_lane *lane)
 {
@@ -81,9 +90,7 @@ static struct publish_batch *open_batch(struct pubsub_publisher *publisher,
     batch->key.data = lane->key.size > 0 ? malloc(lane->key.size) : NULL;
     char *room = payload_reserve(&batch->writer, publisher->topic_field_size);
     if (room == NULL || (lane->key.size > 0 && batch->key.data == NULL)) {
-        payload_writer_deinit(&batch->writer);
-        free((void *)(uintptr_t)batch->key.data);
-        free(batch);
+        free_batch(batch);
         return NULL;
     }
     if (lane->key.size > 0) {
@@ -129,6 +136,10 @@ bool publish_batch_add(struct publish_batch *batch, const struct pubsub_outgoing
     size_t field_size = wire_bytes_size(body_size);
     char *room = reserve_tag(batch) ? payload_reserve(&batch->writer, field_size) : NULL;
     if (room == NULL) {
+        if (batch->count == 0) { // an empty request would be refused
+            unlink_open(batch);
+            free_batch(batch);
+        }
         return false;
     }
     char *end = message_write(wire_put_head(room, PUBLISH_MESSAGES, body_size), message);
@@ -341,14 +352,6 @@ static struct text next_id(struct wire_reader *reader)
         }
     }
     return (struct text){0};
-}
-
-static void free_batch(struct publish_batch *batch)
-{
-    payload_release(&batch->response);
-    free(batch->tags);
-    free((void *)(uintptr_t)batch->key.data);
-    free(batch);
 }
 
 static void tell_callback(const struct publish_batch *batch)
