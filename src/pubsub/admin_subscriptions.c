@@ -3,18 +3,6 @@
 
 #include "admin.pb-c.h"
 
-// What an update may change; the rest is fixed when a subscription is made.
-static char *const changeable[] = {
-    (char[]){"ack_deadline_seconds"},
-    (char[]){"retain_acked_messages"},
-    (char[]){"message_retention_duration"},
-    (char[]){"labels"},
-    (char[]){"expiration_policy"},
-    (char[]){"dead_letter_policy"},
-    (char[]){"retry_policy"},
-    (char[]){"enable_exactly_once_delivery"},
-};
-
 static Till__Pubsub__ExpirationPolicy *expiration(struct arena *arena, bool never)
 {
     Till__Pubsub__ExpirationPolicy *policy =
@@ -109,33 +97,48 @@ enum err pubsub_subscription_create(struct pubsub *client, struct text subscript
     return err;
 }
 
+static enum err call_update(struct pubsub *client, const struct resource *resource,
+                            Till__Pubsub__Subscription *changed, char **paths, size_t count,
+                            struct why *why)
+{
+    Till__Pubsub__FieldMask mask;
+    Till__Pubsub__UpdateSubscriptionRequest request;
+    till__pubsub__field_mask__init(&mask);
+    till__pubsub__update_subscription_request__init(&request);
+    mask.paths = paths;
+    mask.n_paths = count;
+    request.subscription = changed;
+    request.update_mask = &mask;
+    return admin_call(client, RPC_UPDATE_SUBSCRIPTION, &request.base, resource_routing(resource),
+                      NULL, why);
+}
+
 enum err pubsub_subscription_update(struct pubsub *client, struct text subscription,
-                                    const struct pubsub_subscription_settings *settings,
+                                    const struct pubsub_subscription_settings *wanted,
+                                    const struct pubsub_difference *differences, size_t count,
                                     struct why *why)
 {
     struct resource resource;
     struct arena scratch = {0};
+    char *paths[PUBSUB_DIFFERENCES_MAX];
+    size_t path_count = 0;
     Till__Pubsub__Subscription changed;
     till__pubsub__subscription__init(&changed);
-    Till__Pubsub__FieldMask mask;
-    till__pubsub__field_mask__init(&mask);
-    Till__Pubsub__UpdateSubscriptionRequest request;
-    till__pubsub__update_subscription_request__init(&request);
-    mask.paths = (char **)(uintptr_t)changeable;
-    mask.n_paths = sizeof(changeable) / sizeof(changeable[0]);
-    request.subscription = &changed;
-    request.update_mask = &mask;
     enum err err =
         resource_init(&resource, client, "subscriptions", "subscription.name", subscription, why);
     if (err == ERR_OK) {
         err = admin_scratch(&scratch, why);
     }
-    if (err == ERR_OK) {
-        err = fill(client, &scratch, &resource, settings, &changed, why);
+    for (size_t i = 0; i < count && err == ERR_OK; i++) {
+        if (differences[i].changeable) {
+            paths[path_count++] = admin_string(&scratch, text_of(differences[i].field));
+        }
     }
     if (err == ERR_OK) {
-        err = admin_call(client, RPC_UPDATE_SUBSCRIPTION, &request.base,
-                         resource_routing(&resource), NULL, why);
+        err = fill(client, &scratch, &resource, wanted, &changed, why);
+    }
+    if (err == ERR_OK && path_count > 0) {
+        err = call_update(client, &resource, &changed, paths, path_count, why);
     }
     arena_deinit(&scratch);
     return err;

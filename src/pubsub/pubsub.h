@@ -289,11 +289,25 @@ MUST_USE enum err pubsub_subscription_get(struct pubsub *client, struct text sub
                                           struct arena *arena,
                                           struct pubsub_subscription_settings *out_settings,
                                           struct why *why);
-// Changes what may be changed: ack deadline, retention, labels, dead-letter policy, retry policy,
-// exactly-once, expiry. ERR_INVALID from a service that can't.
+
+struct pubsub_difference {
+    const char *field; // the service's name of it: "ack_deadline_seconds"
+    bool changeable;   // else the subscription would have to be made anew
+};
+#define PUBSUB_DIFFERENCES_MAX 11
+
+// In what `found` (of pubsub_subscription_get) is not as `wanted`; how many. A wanted time, limit, filter
+// or set of labels that is zero or empty stands for whatever is there.
+size_t pubsub_subscription_compare(const struct pubsub *client,
+                                   const struct pubsub_subscription_settings *wanted,
+                                   const struct pubsub_subscription_settings *found,
+                                   struct pubsub_difference out[PUBSUB_DIFFERENCES_MAX]);
+// Changes these fields to what is wanted; others and those that are not changeable are left alone.
+// ERR_INVALID from a service that can't.
 MUST_USE enum err pubsub_subscription_update(struct pubsub *client, struct text subscription,
-                                             const struct pubsub_subscription_settings *settings,
-                                             struct why *why);
+                                             const struct pubsub_subscription_settings *wanted,
+                                             const struct pubsub_difference *differences,
+                                             size_t count, struct why *why);
 MUST_USE enum err pubsub_subscription_delete(struct pubsub *client, struct text subscription,
                                              struct why *why);
 MUST_USE enum err pubsub_subscription_list(struct pubsub *client, struct arena *arena,
