@@ -383,6 +383,17 @@ static void a_payment_declared_unmatched_although_its_order_is_there_is_seen(voi
     finish_and_assert_violates("I9_unmatched_had_no_order");
 }
 
+static void a_payment_declared_unmatched_while_no_lane_took_orders_is_seen(void **state)
+{
+    (void)state;
+    uint64_t order = fake_publish(&fake, BUS_ORDERS, ORDER_2);
+    play_in_calm(0, DEAD_LETTER_HEALED);
+    fake_store(&fake, TWO, BUS_ORDERS, order);
+    fake_project(&fake, TWO, 2);
+    fake_ack(&fake, BUS_ORDERS, order);
+    finish_and_assert_violates("I9_unmatched_after_hold");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -421,6 +432,7 @@ int main(void)
         CLUSTER_TEST(a_payment_declared_unmatched_within_its_grace_is_seen),
         CLUSTER_TEST(a_payment_declared_unmatched_late_is_seen),
         CLUSTER_TEST(a_payment_declared_unmatched_although_its_order_is_there_is_seen),
+        CLUSTER_TEST(a_payment_declared_unmatched_while_no_lane_took_orders_is_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,6 +36,7 @@
     X(I5_dead_is_healed)                                                                           \
     X(I9_unmatched_after_grace)                                                                    \
     X(I9_unmatched_had_no_order)                                                                   \
+    X(I9_unmatched_after_hold)                                                                     \
     X(I10_unmatched_in_time)                                                                       \
     X(I9_refused_is_recorded)                                                                      \
     X(I9_conflict_is_recorded)                                                                     \

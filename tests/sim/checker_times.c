@@ -1,18 +1,47 @@
 // When payments are declared unmatched, in worlds in which nothing fails: not before their grace has passed,
-// not while their order is there, and not much later than they must.
+// not while their order is there or no order lane runs, and not much later than they must.
 #include "checker_internal.h"
 
 #include <inttypes.h>
 
 #define AT_WORK_MAX_US (60 * US_PER_SECOND) // a sweeper with all that can be due at once
-#define IN_HAND_MAX_US (10 * US_PER_SECOND) // from reading an order to publishing its dead letters
+#define IN_HAND_MAX_US US_PER_SECOND        // from reading an order to publishing its dead letters
+
+// When the first order of all was acked; INT64_MAX: none was.
+static int64_t first_order_acked_us(const struct checker *checker)
+{
+    int64_t first_us = INT64_MAX;
+    for (size_t i = 0; i < expected_order_count(checker->expected); i++) {
+        int64_t acked_us = expected_order_at(checker->expected, i)->order_acked_us;
+        first_us = acked_us != 0 && acked_us < first_us ? acked_us : first_us;
+    }
+    return first_us;
+}
+
+// No order lane had done anything, so that it says nothing that the order is not stored.
+static void check_hold(struct checker *checker, const struct expected_letter *letter,
+                       const struct expected_order *order, int64_t published_us, int64_t lanes_us)
+{
+    const struct pipeline_rules *rules = checker->options.rules;
+    int64_t payment_us = letter->source->published_us;
+    bool order_on_its_way = order != NULL && order->first_order_us != 0 &&
+                            order->first_order_us <= payment_us && published_us < lanes_us;
+    bool held = published_us - payment_us >= rules->grace_us + rules->max_hold_us;
+    if (!checker_ask(checker, !order_on_its_way || held)) {
+        checker_fail(checker, CHECK_I9_unmatched_after_hold,
+                     "order %" PRId64 ", payment %" PRId64 ": declared unmatched after %" PRId64
+                     " us, while its order waited for an order lane",
+                     letter->letter.order_id, letter->letter.payment_id, published_us - payment_us);
+    }
+}
 
 static void check_letter(struct checker *checker, const struct expected_letter *letter,
-                         int64_t published_us)
+                         int64_t published_us, int64_t lanes_us)
 {
     const struct pipeline_rules *rules = checker->options.rules;
     const struct expected_order *order = expected_order(checker->expected, letter->letter.order_id);
     int64_t age_us = published_us - letter->source->published_us;
+    check_hold(checker, letter, order, published_us, lanes_us);
     int64_t order_there_us = order == NULL ? 0 : order->order_acked_us;
     if (!checker_ask(checker, age_us >= rules->grace_us)) {
         checker_fail(checker, CHECK_I9_unmatched_after_grace,
@@ -40,13 +69,14 @@ static void check_letter(struct checker *checker, const struct expected_letter *
 void checker_finish_times(struct checker *checker)
 {
     size_t count = expected_letter_count(checker->expected, BUS_PAYMENTS_DLQ);
+    int64_t lanes_us = first_order_acked_us(checker);
     for (size_t i = 0; i < count; i++) {
         const struct expected_letter *letter =
             expected_letter(checker->expected, BUS_PAYMENTS_DLQ, i + 1);
         if (letter->letter.reason == REASON_E_UNMATCHED && letter->source != NULL) {
-            check_letter(
-                checker, letter,
-                sim_broker_message(checker->options.broker, BUS_PAYMENTS_DLQ, i)->published_us);
+            const struct sim_message *message =
+                sim_broker_message(checker->options.broker, BUS_PAYMENTS_DLQ, i);
+            check_letter(checker, letter, message->published_us, lanes_us);
         }
     }
 }

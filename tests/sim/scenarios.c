@@ -447,9 +447,13 @@ static void write_repeated_orders(struct script *script, const struct plan *plan
     bag_init(&bag);
     struct rand *rand = sim_rand(script->sim);
     for (int i = 0; i < 300; i++) {
-        char body[128];
-        int size = snprintf(body, sizeof(body), "{\"order_id\":%d,\"quantity\":%d,\"price\":5.00}",
-                            1 + (int)rand_below(rand, 30), 1 + (int)rand_below(rand, 2));
+        char body[256];
+        int size =
+            snprintf(body, sizeof(body),
+                     "{\"order_id\":%d,\"customer_id\":7,\"item\":\"Laptop\",\"quantity\":%d,"
+                     "\"price\":5.00,\"shipping_address\":\"12 Elm Street\","
+                     "\"order_status\":\"Pending\",\"creation_date\":\"2024-01-21\"}",
+                     1000 + (int)rand_below(rand, 30), 1 + (int)rand_below(rand, 2));
         bag_add(&bag, BUS_ORDERS, (struct text){body, (size_t)size});
     }
     bag_add_random(&bag, rand, 30, 200);
