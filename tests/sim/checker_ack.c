@@ -241,7 +241,9 @@ static void check_source(struct checker *checker, enum bus_topic topic, uint64_t
         return;
     }
     if (message->event != NULL && !message->acked) {
-        message->event->acked_count++;
+        if (message->event->acked_count++ == 0) {
+            message->event->first_acked_us = sim_now_us(checker->options.sim);
+        }
         message->event->order->unacked--;
     }
     if (topic == BUS_ORDERS && message->event != NULL &&

@@ -42,6 +42,7 @@
     X(I9_conflict_is_recorded)                                                                     \
     X(I9_record_has_cause)                                                                         \
     X(I9_record_is_exact)                                                                          \
+    X(I9_body_is_the_message)                                                                      \
     X(I11_nothing_personal)                                                                        \
     X(I6_all_rows_projected)                                                                       \
     X(answer_key_agrees)

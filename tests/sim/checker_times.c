@@ -1,5 +1,6 @@
 // When payments are declared unmatched, in worlds in which nothing fails: not before their grace has passed,
-// not while their order is there or no order lane runs, and not much later than they must.
+// not while their order is there or no order lane runs, and not much later than they must. And which dead
+// letters carry another body than their message's.
 #include "checker_internal.h"
 
 #include <inttypes.h>
@@ -66,8 +67,42 @@ static void check_letter(struct checker *checker, const struct expected_letter *
     }
 }
 
+// Embedded, one process: a body is built anew only for a message that is no longer in hand.
+static void check_rebuilt(struct checker *checker, const struct expected_letter *letter,
+                          int64_t published_us)
+{
+    const struct expected_order *order = expected_order(checker->expected, letter->letter.order_id);
+    for (size_t i = 0; order != NULL && i < order->count; i++) {
+        const struct expected_event *event = order->events[i];
+        struct hash id;
+        dead_letter_id_of_event(REASON_E_CONFLICT, &event->event, &id);
+        bool gone = event->first_acked_us != 0 && event->first_acked_us <= published_us;
+        char text[160];
+        if (hash_equal(&id, &letter->letter.id) && !checker_ask(checker, gone)) {
+            checker_fail(checker, CHECK_I9_body_is_the_message,
+                         "%s: the body of its dead letter was built anew, while it was in hand",
+                         checker_event_text(&event->event, text));
+        }
+    }
+}
+
+static void check_bodies(struct checker *checker, enum bus_topic topic)
+{
+    for (size_t i = 0; i < expected_letter_count(checker->expected, topic); i++) {
+        const struct expected_letter *letter = expected_letter(checker->expected, topic, i + 1);
+        if (letter->letter.reason == REASON_E_CONFLICT && letter->letter.rebuilt) {
+            check_rebuilt(checker, letter,
+                          sim_broker_message(checker->options.broker, topic, i)->published_us);
+        }
+    }
+}
+
 void checker_finish_times(struct checker *checker)
 {
+    if (checker->options.shape == STORE_EMBEDDED) {
+        check_bodies(checker, BUS_ORDERS_DLQ);
+        check_bodies(checker, BUS_PAYMENTS_DLQ);
+    }
     size_t count = expected_letter_count(checker->expected, BUS_PAYMENTS_DLQ);
     int64_t lanes_us = first_order_acked_us(checker);
     for (size_t i = 0; i < count; i++) {

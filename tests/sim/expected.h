@@ -19,6 +19,7 @@ struct expected_event {
     struct expected_order *order;
     uint32_t message_count;
     uint32_t acked_count;   // of them
+    int64_t first_acked_us; // 0: not yet
     uint32_t refused_count; // of them, good as they are: E_HOT_ORDER, E_POISON
     unsigned seen;          // mask of the checker's views in which the row is stored
 };

@@ -79,6 +79,8 @@ static enum err ask_all(struct session *session, const struct store_group *group
 {
     struct op *op = op_begin_read(session);
     for (size_t i = 0; i < count; i++) {
+        // Groups name distinct orders; those that do not are neighbours.
+        assert(i == 0 || groups[i].order_id != groups[i - 1].order_id);
         op_ask(op, TABLE_EVENTS, order_key(groups[i].order_id));
     }
     *out_op = op;

@@ -209,7 +209,7 @@ static void set_up(struct world *world, const struct world_options *options)
         .cluster = world->cluster,
         .shape = plan->shape,
         .rules = &world->plan.rules,
-        .nothing_fails = nothing_fails(plan),
+        .nothing_fails = nothing_fails(plan) && options->kill_wait == 0,
     });
     write_script(world);
     add_seats(world);
