@@ -15,12 +15,20 @@
 
 #define OPEN_MAX 64
 
+// A response outlives its call: the client reads it when it delivers the results.
+struct answer {
+    struct payload payload;
+    char bytes[2000];
+};
+
 struct still {
     struct transport transport; // first
     struct virtual_time time;
     struct transport_call *open[OPEN_MAX];
     struct payload *requests[OPEN_MAX];
     size_t open_count;
+    struct answer answers[OPEN_MAX]; // used in turn
+    size_t answer_count;
     struct pubsub *client;
     char pulled[20000]; // an encoded response
     size_t pulled_size;
@@ -54,37 +62,42 @@ static void keep(struct payload *payload)
     (void)payload; // in static memory
 }
 
-static void end_first(struct still *still, int code, struct text bytes)
+static struct answer *next_answer(struct still *still)
 {
-    static struct payload response;
+    return &still->answers[still->answer_count++ % OPEN_MAX];
+}
+
+static void end_first(struct still *still, int code, struct payload *response, struct text bytes)
+{
     struct transport_call *call = still->open[0];
     const struct rpc_status status = {.code = code};
     struct payload *request = still->requests[0];
     still->open_count--;
     memmove(still->open, still->open + 1, still->open_count * sizeof(still->open[0]));
     memmove(still->requests, still->requests + 1, still->open_count * sizeof(still->requests[0]));
-    atomic_init(&response.references, 1000000);
-    response.bytes = bytes;
-    response.destroy = keep;
+    atomic_init(&response->references, 1000000);
+    response->bytes = bytes;
+    response->destroy = keep;
     call->operation = NULL;
-    call->done(call, &status, code == RPC_OK ? &response : NULL);
+    call->done(call, &status, code == RPC_OK ? response : NULL);
     payload_release(&request);
 }
 
 static void answer_first(struct still *still)
 {
     enum rpc_method method = still->open[0]->method;
-    char bytes[2000];
+    struct answer *answer = next_answer(still);
+    struct payload *response = &answer->payload;
     struct buf ids;
-    buf_init_fixed(&ids, bytes, sizeof(bytes));
+    buf_init_fixed(&ids, answer->bytes, sizeof(answer->bytes));
     if (method == RPC_PUBLISH) {
         write_published_ids(&ids, published_count(still->requests[0]));
-        end_first(still, RPC_OK, buf_view(&ids));
+        end_first(still, RPC_OK, response, buf_view(&ids));
     } else if (method == RPC_PULL && !still->has_pulled) {
         still->has_pulled = true;
-        end_first(still, RPC_OK, (struct text){still->pulled, still->pulled_size});
+        end_first(still, RPC_OK, response, (struct text){still->pulled, still->pulled_size});
     } else {
-        end_first(still, method == RPC_PULL ? RPC_CANCELLED : RPC_OK, (struct text){0});
+        end_first(still, method == RPC_PULL ? RPC_CANCELLED : RPC_OK, response, (struct text){0});
     }
 }
 
