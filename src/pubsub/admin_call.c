@@ -9,7 +9,8 @@
 #define ATTEMPT_US   (30 * US_PER_SECOND)
 #define LIST_FIRST   64u
 
-static const struct backoff_rules rules = {100000, 5 * US_PER_SECOND, 60 * US_PER_SECOND};
+#define BACKOFF_FIRST_US INT64_C(100000)
+#define BACKOFF_LAST_US  (5 * US_PER_SECOND)
 
 struct waited_call {
     struct transport_call call; // first
@@ -53,6 +54,7 @@ static void wait_until(struct pubsub *client, int64_t until_ns)
 static enum err call_with_retries(struct waited_call *waited)
 {
     struct pubsub *client = waited->client;
+    const struct backoff_rules rules = {BACKOFF_FIRST_US, BACKOFF_LAST_US, client->admin_us};
     struct backoff backoff;
     int64_t wait_us = 0;
     client_lock(client);
@@ -88,7 +90,7 @@ enum err admin_call(struct pubsub *client, enum rpc_method method, const Protobu
         .call = {.method = method,
                  .request = packed,
                  .routing = routing,
-                 .timeout_us = ATTEMPT_US,
+                 .timeout_us = client->admin_us < ATTEMPT_US ? client->admin_us : ATTEMPT_US,
                  .done = call_done},
         .client = client,
     };

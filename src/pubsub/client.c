@@ -11,6 +11,7 @@
 #define CONNECTIONS_DEFAULT  1u
 #define KEEPALIVE_DEFAULT_US (300 * US_PER_SECOND)
 #define SILENCE_DEFAULT_US   (40 * US_PER_SECOND)
+#define ADMIN_DEFAULT_US     (60 * US_PER_SECOND)
 #define ID_SIZE_MIN          3u
 #define ID_SIZE_MAX          255u
 
@@ -221,6 +222,7 @@ enum err client_create(struct transport *transport, const char *project, struct 
     }
     client->transport = transport;
     client->clock = clock;
+    client->admin_us = ADMIN_DEFAULT_US;
     (void)strncat(client->project, project, sizeof(client->project) - 1);
     client->asleep_until_ns = INT64_MIN;
     pthread_mutex_init(&client->lock, NULL);
@@ -254,9 +256,14 @@ enum err pubsub_open(const struct pubsub_options *options, struct pubsub **out_c
     struct clock clock = options->clock.mono_ns != NULL ? options->clock : clock_real();
     struct transport *transport = NULL;
     enum err err = transport_grpc_open(&transport_options, &transport, why);
-    return err == ERR_OK ? client_create(transport, target->project, clock, rand_seed_from_system(),
-                                         true, out_client, why)
-                         : err;
+    if (err == ERR_OK) {
+        err = client_create(transport, target->project, clock, rand_seed_from_system(), true,
+                            out_client, why);
+    }
+    if (err == ERR_OK && options->admin_us > 0) {
+        (*out_client)->admin_us = options->admin_us;
+    }
+    return err;
 }
 
 void pubsub_close(struct pubsub **client)

@@ -25,6 +25,7 @@ struct delivery {
 struct pubsub {
     struct transport *transport;
     struct clock clock;
+    int64_t admin_us; // patience of administrative calls
     char project[PUBSUB_PROJECT_MAX];
     pthread_mutex_t lock;
     pthread_cond_t changed; // broadcast when somebody may be waiting for what has happened

@@ -50,6 +50,7 @@ struct pubsub_options {
     // A connection on which something is awaited and nothing was heard for this long is tested with a
     // small call, and replaced when that stays unanswered for a quarter of it; 40 s.
     int64_t silence_us;
+    int64_t admin_us;   // patience of administration, with all attempts; 60 s
     struct clock clock; // clock_real()
 };
 
@@ -247,7 +248,7 @@ MUST_USE enum err pubsub_subscriber_drain(struct pubsub_subscriber *subscriber, 
 void pubsub_subscriber_close(struct pubsub_subscriber **subscriber);
 
 // --- administration -----------------------------------------------------------------------------
-// These wait for the answer, up to 60 s with retries. Names may be short or full.
+// These wait for the answer, up to .admin_us with retries. Names may be short or full.
 
 struct pubsub_topic_settings {
     struct attributes labels;
@@ -313,5 +314,17 @@ MUST_USE enum err pubsub_subscription_delete(struct pubsub *client, struct text 
 MUST_USE enum err pubsub_subscription_list(struct pubsub *client, struct arena *arena,
                                            struct text **out_names, size_t *out_count,
                                            struct why *why);
+
+// Which of these the identity may not do: *out_missing has bit i when permissions[i] is not granted.
+// Each concerns publishing to a topic or receiving from a subscription; asking needs no permission.
+// ERR_CONFIG from a service that knows no permissions, as the emulator.
+// https://cloud.google.com/iam/docs/reference/rest/v1/Policy
+#define PUBSUB_PERMISSIONS_MAX 8u
+MUST_USE enum err pubsub_topic_permissions(struct pubsub *client, struct text topic,
+                                           const char *const *permissions, size_t count,
+                                           unsigned *out_missing, struct why *why);
+MUST_USE enum err pubsub_subscription_permissions(struct pubsub *client, struct text subscription,
+                                                  const char *const *permissions, size_t count,
+                                                  unsigned *out_missing, struct why *why);
 
 #endif

@@ -26,7 +26,8 @@
     X(RPC_UPDATE_SUBSCRIPTION, "/google.pubsub.v1.Subscriber/UpdateSubscription")                  \
     X(RPC_GET_SUBSCRIPTION, "/google.pubsub.v1.Subscriber/GetSubscription")                        \
     X(RPC_LIST_SUBSCRIPTIONS, "/google.pubsub.v1.Subscriber/ListSubscriptions")                    \
-    X(RPC_DELETE_SUBSCRIPTION, "/google.pubsub.v1.Subscriber/DeleteSubscription")
+    X(RPC_DELETE_SUBSCRIPTION, "/google.pubsub.v1.Subscriber/DeleteSubscription")                  \
+    X(RPC_TEST_PERMISSIONS, "/google.iam.v1.IAMPolicy/TestIamPermissions")
 
 enum rpc_method {
 #define X(name, path) name,

@@ -22,8 +22,18 @@ struct scripted {
     const struct answer *answers;
     size_t count;
     size_t asked;
-    char token[64]; // of the last list request
+    char token[64];     // of the last list request
+    char resource[64];  // of the last question about permissions
+    int64_t timeout_us; // of the last call
 };
+
+static void keep(char out[64], struct text text)
+{
+    if (text.size < 64) {
+        memcpy(out, text.data != NULL ? text.data : "", text.size);
+        out[text.size] = '\0';
+    }
+}
 
 static bool answer_by_script(struct fake *fake, void *context)
 {
@@ -35,11 +45,13 @@ static bool answer_by_script(struct fake *fake, void *context)
     size_t index = script->asked < script->count ? script->asked : script->count - 1;
     const struct rpc_status status = {.code = script->answers[index].code,
                                       .message = TEXT("words of the service")};
-    struct text token = stream_text(call->request, 3);
-    if (call->method == RPC_LIST_TOPICS && token.size < sizeof(script->token)) {
-        memcpy(script->token, token.data != NULL ? token.data : "", token.size);
-        script->token[token.size] = '\0';
+    if (call->method == RPC_LIST_TOPICS) {
+        keep(script->token, stream_text(call->request, 3));
     }
+    if (call->method == RPC_TEST_PERMISSIONS) {
+        keep(script->resource, stream_text(call->request, 1));
+    }
+    script->timeout_us = call->timeout_us;
     script->asked++;
     fake_end_call(fake, call, &status, script->answers[index].response);
     return true;
@@ -77,6 +89,20 @@ static void service_that_stays_away_is_given_up_after_a_minute(void **state)
     assert_int_equal(pubsub_topic_delete(fake->client, TEXT("topic"), &why), ERR_UNAVAILABLE);
     assert_in_range(fake->time.mono_ns - start_ns, 50 * NS_PER_SECOND, 60 * NS_PER_SECOND);
     assert_in_range(script.asked, 10, 40);
+    fake_destroy(&fake);
+}
+
+static void patience_is_what_was_asked_for(void **state)
+{
+    static const struct answer answers[] = {{RPC_UNAVAILABLE, {0}}};
+    struct scripted script = {.answers = answers, .count = 1};
+    struct fake *fake = create(&script);
+    int64_t start_ns = fake->time.mono_ns;
+    (void)state;
+    fake->client->admin_us = 5 * US_PER_SECOND;
+    assert_int_equal(pubsub_topic_delete(fake->client, TEXT("topic"), NULL), ERR_UNAVAILABLE);
+    assert_in_range(fake->time.mono_ns - start_ns, 2 * NS_PER_SECOND, 5 * NS_PER_SECOND);
+    assert_int_equal(script.timeout_us, 5 * US_PER_SECOND);
     fake_destroy(&fake);
 }
 
@@ -131,6 +157,51 @@ static void answer_that_cannot_be_read_is_no_answer(void **state)
     assert_int_equal(pubsub_topic_get(fake->client, TEXT("topic"), &arena, &settings, NULL),
                      ERR_UNAVAILABLE);
     arena_deinit(&arena);
+    fake_destroy(&fake);
+}
+
+static const char *const permissions[] = {"pubsub.topics.get", "pubsub.topics.publish"};
+
+static unsigned ask_permissions(struct text response, char out_resource[64])
+{
+    const struct answer answers[] = {{RPC_OK, response}};
+    struct scripted script = {.answers = answers, .count = 1};
+    struct fake *fake = create(&script);
+    unsigned missing = 99;
+    assert_int_equal(
+        pubsub_topic_permissions(fake->client, TEXT("topic"), permissions, 2, &missing, NULL),
+        ERR_OK);
+    memcpy(out_resource, script.resource, sizeof(script.resource));
+    fake_destroy(&fake);
+    return missing;
+}
+
+static void permissions_that_are_not_granted_are_told(void **state)
+{
+    char resource[64];
+    (void)state;
+    assert_int_equal(ask_permissions(TEXT("\x0a\x15pubsub.topics.publish"), resource), 1);
+    assert_string_equal(resource, "projects/p/topics/topic");
+    assert_int_equal(ask_permissions(TEXT("\x0a\x11pubsub.topics.get"), resource), 2);
+    assert_int_equal(ask_permissions((struct text){0}, resource), 3);
+    assert_int_equal(ask_permissions(TEXT("\x0a\x15pubsub.topics.publish"
+                                          "\x0a\x11pubsub.topics.get"),
+                                     resource),
+                     0);
+}
+
+static void service_without_permissions_says_so(void **state)
+{
+    static const struct answer answers[] = {{RPC_UNIMPLEMENTED, {0}}};
+    struct scripted script = {.answers = answers, .count = 1};
+    struct fake *fake = create(&script);
+    unsigned missing = 99;
+    (void)state;
+    assert_int_equal(pubsub_subscription_permissions(fake->client, TEXT("topic-sub"), permissions,
+                                                     2, &missing, NULL),
+                     ERR_CONFIG);
+    assert_string_equal(script.resource, "projects/p/subscriptions/topic-sub");
+    assert_int_equal(missing, 99);
     fake_destroy(&fake);
 }
 
@@ -208,9 +279,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(call_is_tried_again_while_the_service_is_away),
         cmocka_unit_test(service_that_stays_away_is_given_up_after_a_minute),
+        cmocka_unit_test(patience_is_what_was_asked_for),
         cmocka_unit_test(refusal_is_told_at_once_with_the_services_words),
         cmocka_unit_test(list_goes_on_with_the_next_page),
         cmocka_unit_test(answer_that_cannot_be_read_is_no_answer),
+        cmocka_unit_test(permissions_that_are_not_granted_are_told),
+        cmocka_unit_test(service_without_permissions_says_so),
         cmocka_unit_test(every_field_that_differs_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
