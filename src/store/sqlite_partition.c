@@ -199,8 +199,8 @@ static enum err read_main_order(struct collector *c, int64_t order_id)
     stored->side = sqlite3_column_int(statement, at++) != 0;
     struct text day = sqlite_column_view(statement, at++);
     stored->filing = sqlite3_column_int64(statement, at);
-    if (day.size == DAY_SIZE) {
-        memcpy(stored->day, day.data, DAY_SIZE);
+    if (day.size == ORDER_DAY_SIZE) {
+        memcpy(stored->day, day.data, ORDER_DAY_SIZE);
     }
     err = read_order_content(c, statement, order_id, PLACE_MAIN, "orders");
     (void)sqlite3_reset(statement);

@@ -1,9 +1,6 @@
 // Writing the projection: every row of a partition goes where the fold says it belongs, with the
 // figures that the fold derived. A row that is there already and would not change is left alone.
 #include "sqlite_store.h"
-
-#include "clock.h"
-
 #include <assert.h>
 #include <string.h>
 
@@ -15,40 +12,6 @@ struct projector {
     bool side_needed; // a row of this partition lies, or will lie, in a side table
     struct why *why;
 };
-
-static uint64_t days_in_month(uint64_t year, uint64_t month)
-{
-    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    static const uint64_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    return month == 2 && leap ? 29 : days[month - 1];
-}
-
-static bool begins_with_date(struct text text)
-{
-    uint64_t year = 0;
-    uint64_t month = 0;
-    uint64_t day = 0;
-    return text.size >= DAY_SIZE && text.data[4] == '-' && text.data[7] == '-' &&
-           (text.size == DAY_SIZE || text.data[10] == 'T' || text.data[10] == 't' ||
-            text.data[10] == ' ') &&
-           text_parse_u64((struct text){text.data, 4}, &year) &&
-           text_parse_u64((struct text){text.data + 5, 2}, &month) &&
-           text_parse_u64((struct text){text.data + 8, 2}, &day) && month >= 1 && month <= 12 &&
-           day >= 1 && day <= days_in_month(year, month);
-}
-
-// The day under which an order is filed: its creation date when that starts with YYYY-MM-DD, else
-// the day (UTC) on which it was published.
-static void day_of(const struct event *order_event, char out_day[DAY_SIZE])
-{
-    struct text date = order_event->order.creation_date;
-    char published[CLOCK_RFC3339_SIZE];
-    if (!begins_with_date(date)) {
-        clock_format_rfc3339(order_event->published_us, published);
-        date.data = published;
-    }
-    memcpy(out_day, date.data, DAY_SIZE);
-}
 
 static void bind_order_content(sqlite3_stmt *statement, const struct event *event)
 {
@@ -103,7 +66,7 @@ static void bind_derived(sqlite3_stmt *statement, int at, const struct projector
 }
 
 // A place in the indexes, for an order whose customer or day is new.
-static enum err put_recent(struct projector *p, const char day[DAY_SIZE], int64_t filing)
+static enum err put_recent(struct projector *p, const char day[ORDER_DAY_SIZE], int64_t filing)
 {
     const struct event *winner = p->group->fact.order;
     sqlite3_stmt *statement = sqlite_store_statement(p->store, STATEMENT_PUT_RECENT, p->why);
@@ -112,17 +75,17 @@ static enum err put_recent(struct projector *p, const char day[DAY_SIZE], int64_
     }
     (void)sqlite3_bind_int64(statement, 1, winner->order_id);
     (void)sqlite3_bind_int64(statement, 2, winner->order.customer_id);
-    sqlite_bind_text_view(statement, 3, (struct text){day, DAY_SIZE});
+    sqlite_bind_text_view(statement, 3, (struct text){day, ORDER_DAY_SIZE});
     (void)sqlite3_bind_int64(statement, 4, filing);
     p->store->recent_entries++;
     return sqlite_step_done(statement, p->why);
 }
 
-static bool is_filed(const struct projector *p, const char day[DAY_SIZE])
+static bool is_filed(const struct projector *p, const char day[ORDER_DAY_SIZE])
 {
     return p->stored->has_order &&
            p->stored->customer_id == p->group->fact.order->order.customer_id &&
-           memcmp(p->stored->day, day, DAY_SIZE) == 0;
+           memcmp(p->stored->day, day, ORDER_DAY_SIZE) == 0;
 }
 
 static enum err put_winner(struct projector *p)
@@ -132,12 +95,12 @@ static enum err put_winner(struct projector *p)
     if (statement == NULL) {
         return sqlite_prepare_failed(p->why);
     }
-    char day[DAY_SIZE];
-    day_of(winner, day);
+    char day[ORDER_DAY_SIZE];
+    order_day(winner, day);
     bool filed = is_filed(p, day);
     int64_t filing = p->stored->filing + (filed ? 0 : 1);
     bind_order_content(statement, winner);
-    sqlite_bind_text_view(statement, 14, (struct text){day, DAY_SIZE});
+    sqlite_bind_text_view(statement, 14, (struct text){day, ORDER_DAY_SIZE});
     (void)sqlite3_bind_int64(statement, 15, filing);
     bind_derived(statement, 16, p);
     enum err err = sqlite_step_done(statement, p->why);

@@ -2,6 +2,7 @@
 #ifndef TILL_SQLITE_STORE_H
 #define TILL_SQLITE_STORE_H
 
+#include "order_day.h"
 #include "sqlite_util.h"
 #include "store.h"
 
@@ -126,9 +127,6 @@ enum statement {
         STATEMENT_COUNT
 };
 
-// YYYY-MM-DD, without a zero at the end.
-#define DAY_SIZE 10
-
 // A run of the customer and day indexes holds this many orders.
 #define INDEX_RUN_ENTRIES 32768
 
@@ -223,7 +221,7 @@ struct stored_partition {
     bool has_order;
     bool side; // some main row says that the partition has side rows
     int64_t customer_id;
-    char day[DAY_SIZE];
+    char day[ORDER_DAY_SIZE];
     int64_t filing;
     int64_t paid_minor;
     int64_t refunded_minor;

@@ -1,0 +1,13 @@
+// The day under which an order is filed in the tables by day. Pure.
+#ifndef TILL_ORDER_DAY_H
+#define TILL_ORDER_DAY_H
+
+#include "event.h"
+
+// YYYY-MM-DD, without a zero at the end.
+#define ORDER_DAY_SIZE 10
+
+// Its creation date when that starts with a date, else the day (UTC) on which it was published.
+void order_day(const struct event *order_event, char out_day[ORDER_DAY_SIZE]);
+
+#endif
