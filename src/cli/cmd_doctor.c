@@ -2,9 +2,8 @@
 // well. Changes nothing but a probe file, which it removes.
 #include "bench_rig.h"
 #include "bus_embedded.h"
-#include "data_dir.h"
+#include "doctor.h"
 #include "engine.h"
-#include "table_out.h"
 
 #include <errno.h>
 #include <sqlite3.h>
@@ -13,8 +12,6 @@
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
-
-enum finding { FINDING_OK, FINDING_WARNING, FINDING_FAILED };
 
 static const char *const finding_names[] = {"ok", "warning", "FAILED"};
 
@@ -25,15 +22,7 @@ static const struct table_column doctor_columns[] = {
     {"do", TABLE_TEXT},
 };
 
-struct doctor {
-    struct command_context *context;
-    struct table_out table;
-    struct data_dir dir;
-    bool has_dir;
-    size_t failed;
-};
-
-static void find(struct doctor *doctor, const char *check, enum finding finding, const char *found,
+void doctor_find(struct doctor *doctor, const char *check, enum finding finding, const char *found,
                  const char *remedy)
 {
     bool well = finding == FINDING_OK;
@@ -47,9 +36,9 @@ static void check_configuration(struct doctor *doctor)
 {
     const struct config *config = doctor->context->config;
     bool covers = config->match_max_hold >= config->match_grace;
-    find(doctor, "configuration", covers ? FINDING_OK : FINDING_WARNING,
-         covers ? "readable, no unknown key" : "match.max_hold is shorter than match.grace",
-         "set match.max_hold to at least match.grace");
+    doctor_find(doctor, "configuration", covers ? FINDING_OK : FINDING_WARNING,
+                covers ? "readable, no unknown key" : "match.max_hold is shorter than match.grace",
+                "set match.max_hold to at least match.grace");
 }
 
 // The write-ahead log of SQLite 3.7.0 ... 3.51.2 can be damaged when two connections write or
@@ -61,8 +50,8 @@ static void check_sqlite(struct doctor *doctor)
     (void)snprintf(found, sizeof(found), "%s, %s%s", sqlite3_libversion(),
                    sqlite3_threadsafe() != 0 ? "thread-safe" : "not thread-safe",
                    affected ? "; has the WAL-reset bug, out of reach with one writer a file" : "");
-    find(doctor, "sqlite", sqlite3_threadsafe() != 0 ? FINDING_OK : FINDING_FAILED, found,
-         "install a thread-safe SQLite; open facts.db only with sqlite3 -readonly");
+    doctor_find(doctor, "sqlite", sqlite3_threadsafe() != 0 ? FINDING_OK : FINDING_FAILED, found,
+                "install a thread-safe SQLite; open facts.db only with sqlite3 -readonly");
 }
 
 static void check_directory(struct doctor *doctor)
@@ -72,11 +61,12 @@ static void check_directory(struct doctor *doctor)
     enum err err = data_dir_view(path, &doctor->dir, &why);
     doctor->has_dir = err == ERR_OK;
     if (err == ERR_NOT_FOUND) {
-        find(doctor, "data directory", FINDING_WARNING, why.text, "till run makes it");
+        doctor_find(doctor, "data directory", FINDING_WARNING, why.text, "till run makes it");
         return;
     }
-    find(doctor, "data directory", err == ERR_OK ? FINDING_OK : FINDING_FAILED,
-         err == ERR_OK ? path : why.text, "give another --data-dir, or the right to this one");
+    doctor_find(doctor, "data directory", err == ERR_OK ? FINDING_OK : FINDING_FAILED,
+                err == ERR_OK ? path : why.text,
+                "give another --data-dir, or the right to this one");
 }
 
 static void check_space(struct doctor *doctor)
@@ -84,7 +74,8 @@ static void check_space(struct doctor *doctor)
     struct statvfs stat;
     char found[96];
     if (statvfs(doctor->dir.path, &stat) != 0) {
-        find(doctor, "free space", FINDING_FAILED, strerror(errno), "look at the file system");
+        doctor_find(doctor, "free space", FINDING_FAILED, strerror(errno),
+                    "look at the file system");
         return;
     }
     uint64_t free_size = (uint64_t)stat.f_bavail * stat.f_frsize;
@@ -92,7 +83,7 @@ static void check_space(struct doctor *doctor)
     enum finding finding = free_size < DATA_DIR_FREE_SIZE_MIN ? FINDING_FAILED
                            : free_size < (UINT64_C(1) << 30)  ? FINDING_WARNING
                                                               : FINDING_OK;
-    find(doctor, "free space", finding, found, "make room: publishing stops below 64 MiB");
+    doctor_find(doctor, "free space", finding, found, "make room: publishing stops below 64 MiB");
 }
 
 static void check_owner(struct doctor *doctor, bool *out_free)
@@ -103,8 +94,8 @@ static void check_owner(struct doctor *doctor, bool *out_free)
     *out_free = err == ERR_OK;
     data_dir_close(&owned);
     bool well = err == ERR_OK || err == ERR_LOCKED;
-    find(doctor, "owner", well ? FINDING_OK : FINDING_FAILED,
-         err == ERR_OK ? "none: a run may start" : why.text, "see the message");
+    doctor_find(doctor, "owner", well ? FINDING_OK : FINDING_FAILED,
+                err == ERR_OK ? "none: a run may start" : why.text, "see the message");
 }
 
 static void check_sync(struct doctor *doctor)
@@ -116,13 +107,13 @@ static void check_sync(struct doctor *doctor)
     int64_t p99_ns = 0;
     (void)snprintf(probe.path, sizeof(probe.path), "%s", doctor->dir.path);
     if (bench_probe_sync(&probe, &p50_ns, &p99_ns, &why) != ERR_OK) {
-        find(doctor, "fdatasync", FINDING_FAILED, why.text, "the disk must be writable");
+        doctor_find(doctor, "fdatasync", FINDING_FAILED, why.text, "the disk must be writable");
         return;
     }
     (void)snprintf(found, sizeof(found), "p50 %lld us, p99 %lld us", (long long)(p50_ns / 1000),
                    (long long)(p99_ns / 1000));
-    find(doctor, "fdatasync", p50_ns > 20 * 1000 * 1000 ? FINDING_WARNING : FINDING_OK, found,
-         "every batch waits for two of these: use a faster disk");
+    doctor_find(doctor, "fdatasync", p50_ns > 20 * 1000 * 1000 ? FINDING_WARNING : FINDING_OK,
+                found, "every batch waits for two of these: use a faster disk");
 }
 
 static void check_topics(struct doctor *doctor)
@@ -134,7 +125,7 @@ static void check_topics(struct doctor *doctor)
         .path = doctor->dir.topics_path, .clock = doctor->context->clock, .read_only = true};
     enum err err = bus_embedded_open(&options, &bus, &why);
     if (err == ERR_NOT_FOUND) {
-        find(doctor, "topics", FINDING_WARNING, "none yet", "till run makes them");
+        doctor_find(doctor, "topics", FINDING_WARNING, "none yet", "till run makes them");
         return;
     }
     uint64_t unacked[BUS_TOPIC_COUNT] = {0};
@@ -150,8 +141,8 @@ static void check_topics(struct doctor *doctor)
                    (unsigned long long)unacked[BUS_PAYMENTS],
                    (unsigned long long)(unacked[BUS_ORDERS_DLQ] + unacked[BUS_PAYMENTS_DLQ]));
     bus_close(&bus);
-    find(doctor, "topics", err == ERR_OK ? FINDING_OK : FINDING_FAILED,
-         err == ERR_OK ? found : why.text, "see the message; nothing was changed");
+    doctor_find(doctor, "topics", err == ERR_OK ? FINDING_OK : FINDING_FAILED,
+                err == ERR_OK ? found : why.text, "see the message; nothing was changed");
 }
 
 static void check_facts(struct doctor *doctor)
@@ -162,16 +153,16 @@ static void check_facts(struct doctor *doctor)
                        ? store_reader_open_sqlite(doctor->dir.facts_path, &reader, &why)
                        : ERR_NOT_FOUND;
     if (err == ERR_NOT_FOUND) {
-        find(doctor, "facts", FINDING_WARNING, "none yet", "till run makes them");
+        doctor_find(doctor, "facts", FINDING_WARNING, "none yet", "till run makes them");
         return;
     }
     if (err == ERR_OK) {
         err = store_reader_verify(reader, &why);
     }
     store_reader_close(&reader);
-    find(doctor, "facts", err == ERR_OK ? FINDING_OK : FINDING_FAILED,
-         err == ERR_OK ? "schema and pages are sound" : why.text,
-         "keep the file; restore a copy or start on another directory");
+    doctor_find(doctor, "facts", err == ERR_OK ? FINDING_OK : FINDING_FAILED,
+                err == ERR_OK ? "schema and pages are sound" : why.text,
+                "keep the file; restore a copy or start on another directory");
 }
 
 static void check_files_limit(struct doctor *doctor)
@@ -180,8 +171,8 @@ static void check_files_limit(struct doctor *doctor)
     char found[64];
     (void)getrlimit(RLIMIT_NOFILE, &limit); // can't fail for this resource
     (void)snprintf(found, sizeof(found), "%llu", (unsigned long long)limit.rlim_cur);
-    find(doctor, "open files", limit.rlim_cur >= 256 ? FINDING_OK : FINDING_WARNING, found,
-         "raise it: ulimit -n 1024");
+    doctor_find(doctor, "open files", limit.rlim_cur >= 256 ? FINDING_OK : FINDING_WARNING, found,
+                "raise it: ulimit -n 1024");
 }
 
 static void check_clock(struct doctor *doctor)
@@ -190,8 +181,8 @@ static void check_clock(struct doctor *doctor)
     int64_t now_us = clock_wall_us(&doctor->context->clock);
     bool plausible = now_us > INT64_C(1700000000000000); // 2023-11-14
     clock_format_rfc3339(now_us, now);
-    find(doctor, "clock", plausible ? FINDING_OK : FINDING_FAILED, now,
-         "set the clock: publish times and the grace time come from it");
+    doctor_find(doctor, "clock", plausible ? FINDING_OK : FINDING_FAILED, now,
+                "set the clock: publish times and the grace time come from it");
 }
 
 enum err cmd_doctor(struct command_context *context, struct why *why)

@@ -1,9 +1,7 @@
 // What is wanted on Pub/Sub, compared with what is there and completed, on a service that remembers what it
 // was told. What the real service makes of it is tested in tests/integration/setup_test.c.
-#include "fake_service.h"
-#include "fake_transport.h"
+#include "fake_admin.h"
 #include "pubsub_setup.h"
-#include "wire.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,106 +12,8 @@
 // cmocka needs the five before it
 #include <cmocka.h>
 
-#define THINGS_MAX 8
-
-// A topic or subscription as it was created: its request is what GetSubscription answers.
-struct thing {
-    char name[128];
-    struct payload *body;
-};
-
-struct service {
-    struct thing things[THINGS_MAX];
-    size_t count;
-    int refusal;          // a status for every call; RPC_OK: it works
-    enum rpc_method deaf; // calls of this method are refused with `refusal` only, if any
-    bool only_deaf;
-    bool races; // a creation finds that somebody was faster
-    size_t created;
-    char mask[256]; // paths of the last update, each with a comma behind it
-};
-
-static struct thing *find_thing(struct service *service, struct text name)
-{
-    for (size_t i = 0; i < service->count; i++) {
-        if (text_equal(text_of(service->things[i].name), name)) {
-            return &service->things[i];
-        }
-    }
-    return NULL;
-}
-
-static void keep(struct service *service, struct text name, struct text body)
-{
-    struct thing *thing = find_thing(service, name);
-    if (thing == NULL) {
-        assert_true(service->count < THINGS_MAX && name.size < sizeof(thing->name));
-        thing = &service->things[service->count++];
-        memcpy(thing->name, name.data, name.size);
-        thing->name[name.size] = '\0';
-    }
-    payload_release(&thing->body);
-    thing->body = payload_copy(body);
-}
-
-static int create_thing(struct service *service, const struct payload *request)
-{
-    struct text name = stream_text(request, 1);
-    bool is_there = find_thing(service, name) != NULL;
-    if (!is_there) {
-        keep(service, name, request->bytes);
-        service->created++;
-    }
-    return is_there || service->races ? RPC_ALREADY_EXISTS : RPC_OK;
-}
-
-// The subscription of the request replaces what was there; the mask is kept for the test.
-static int update_thing(struct service *service, const struct payload *request)
-{
-    struct payload *changed = payload_copy(stream_text(request, 1));
-    struct text mask = stream_text(request, 2);
-    struct wire_reader reader;
-    struct wire_field field;
-    struct buf paths;
-    buf_init_fixed(&paths, service->mask, sizeof(service->mask) - 1);
-    wire_reader_init(&reader, mask);
-    while (wire_next(&reader, &field)) {
-        buf_add_text(&paths, field.bytes);
-        buf_add_char(&paths, ',');
-    }
-    service->mask[paths.size] = '\0';
-    keep(service, stream_text(changed, 1), changed->bytes);
-    payload_release(&changed);
-    return RPC_OK;
-}
-
-static bool answer(struct fake *fake, void *context)
-{
-    struct service *service = context;
-    struct fake_call *call = fake->calls;
-    struct text response = {0};
-    int code = RPC_OK;
-    if (call == NULL) {
-        return false;
-    }
-    if (service->refusal != RPC_OK && (!service->only_deaf || call->method == service->deaf)) {
-        code = service->refusal;
-    } else if (call->method == RPC_CREATE_TOPIC || call->method == RPC_CREATE_SUBSCRIPTION) {
-        code = create_thing(service, call->request);
-    } else if (call->method == RPC_UPDATE_SUBSCRIPTION) {
-        code = update_thing(service, call->request);
-    } else {
-        struct thing *thing = find_thing(service, stream_text(call->request, 1));
-        code = thing != NULL ? RPC_OK : RPC_NOT_FOUND;
-        response = thing != NULL ? thing->body->bytes : response;
-    }
-    const struct rpc_status status = {.code = code, .message = TEXT("words")};
-    fake_end_call(fake, call, &status, response);
-    return true;
-}
-
 struct rig {
-    struct service service;
+    struct fake_admin service;
     struct fake *fake;
     struct arena arena;
     struct setup_wishes wishes;
@@ -126,8 +26,7 @@ static int create_rig(void **state)
     struct rig *rig = calloc(1, sizeof(*rig));
     assert_non_null(rig);
     rig->fake = fake_create();
-    rig->fake->answer = answer;
-    rig->fake->context = &rig->service;
+    fake_admin_attach(&rig->service, rig->fake);
     rig->wishes.ack_deadline_us = 60 * US_PER_SECOND;
     rig->wishes.retention_us = 7 * 86400 * US_PER_SECOND;
     assert_int_equal(arena_init(&rig->arena, 1u << 20), ERR_OK);
@@ -138,9 +37,7 @@ static int create_rig(void **state)
 static int destroy_rig(void **state)
 {
     struct rig *rig = *state;
-    for (size_t i = 0; i < rig->service.count; i++) {
-        payload_release(&rig->service.things[i].body);
-    }
+    fake_admin_deinit(&rig->service);
     fake_destroy(&rig->fake);
     arena_deinit(&rig->arena);
     free(rig);
@@ -329,8 +226,8 @@ static void names_may_be_configured_short_or_in_full(void **state)
     assert_int_equal(look(rig), ERR_OK);
     assert_int_equal(setup_pair_create_topic(&rig->pair, rig->fake->client, NULL), ERR_OK);
     assert_int_equal(setup_pair_create_subscription(&rig->pair, rig->fake->client, NULL), ERR_OK);
-    assert_non_null(find_thing(&rig->service, TEXT("projects/other/topics/theirs")));
-    assert_non_null(find_thing(&rig->service, TEXT("projects/p/subscriptions/ours")));
+    assert_true(fake_admin_has(&rig->service, TEXT("projects/other/topics/theirs")));
+    assert_true(fake_admin_has(&rig->service, TEXT("projects/p/subscriptions/ours")));
     assert_int_equal(look(rig), ERR_OK);
     assert_int_equal(rig->pair.difference_count, 0);
 }
