@@ -86,7 +86,7 @@ struct cql_frame_limits {
 #define CQL_FRAME_LIMITS_DEFAULT                                                                   \
     ((struct cql_frame_limits){.room_size = 256u << 10, .body_max = CQL_BODY_SIZE_MAX})
 
-struct cql_block; // memory of what could not stay where it was received
+struct cql_block; // memory of what could not stay where it was received: unpacked, or put together
 
 struct cql_frame_reader {
     enum cql_frame_failure failure; // sticky
@@ -105,7 +105,6 @@ struct cql_frame_reader {
     struct cql_block *assembly; // slices of a large envelope
     size_t assembly_total;      // its bytes, with the header
     struct cql_block *held;     // what views given since cql_frame_room point to
-    struct cql_block *spare;
 };
 
 // For a connection that will speak `version` (4 or 5) and, after STARTUP, that compression.
@@ -114,6 +113,9 @@ MUST_USE enum err cql_frame_reader_init(struct cql_frame_reader *reader, int ver
                                         enum cql_compression compression,
                                         struct cql_frame_limits limits);
 void cql_frame_reader_deinit(struct cql_frame_reader *reader); // accepts a zeroed one
+// What STARTUP asks for, when SUPPORTED told that it can't be what was given to init. To be called before
+// STARTUP is sent.
+void cql_frame_reader_agree(struct cql_frame_reader *reader, enum cql_compression compression);
 
 // Where to receive, and how many bytes at most (at least one). Ends the life of all views given before,
 // so it is called only after cql_frame_next has said CQL_FRAME_MORE. An empty text: failure is
@@ -160,8 +162,9 @@ MUST_USE enum err cql_frame_writer_init(struct cql_frame_writer *writer, int ver
 void cql_frame_writer_deinit(struct cql_frame_writer *writer); // accepts a zeroed one
 
 // To be called when READY or AUTHENTICATE has come, before anything more is written: from now on there
-// are segments (v5) and compression. Everything before must have been sealed.
-void cql_frame_writer_started(struct cql_frame_writer *writer);
+// are segments (v5) and the compression that STARTUP asked for: that given to init, or none. Everything
+// before must have been sealed.
+void cql_frame_writer_started(struct cql_frame_writer *writer, enum cql_compression compression);
 
 // Begins an envelope and gives the writer of its body (cql_request.h). Flags: CQL_FLAG_TRACING.
 struct cql_writer *cql_frame_begin(struct cql_frame_writer *writer, enum cql_opcode opcode,
