@@ -67,7 +67,7 @@ struct fact_rows {
 
 static void choose_columns(struct fact_rows *rows, enum table_format format)
 {
-    for (size_t i = 0; i < store_fact_column_count; i++) {
+    for (size_t i = 0; i < STORE_FACT_COLUMN_COUNT; i++) {
         struct text name = store_fact_columns[i];
         if (format == TABLE_FORMAT_TABLE && !is_overview_column(name)) {
             continue;

@@ -277,7 +277,7 @@ static enum err read_captured_row(sqlite3_stmt *row, void *context, struct why *
     return read_sum(row, totals->captured, why);
 }
 
-static enum err read_ledger(struct store_reader *reader, struct text log_id,
+static enum err read_ledger(struct sqlite_reader *reader, struct text log_id,
                             struct store_totals *totals, struct why *why)
 {
     struct reader_binding log = {log_id.data != NULL ? log_id : TEXT(""), 0};
@@ -295,7 +295,7 @@ static enum err read_ledger(struct store_reader *reader, struct text log_id,
         &log, 1, read_tally_row, totals, why);
 }
 
-static enum err read_overviews(struct store_reader *reader, struct arena *arena,
+static enum err read_overviews(struct sqlite_reader *reader, struct arena *arena,
                                struct store_totals *totals, struct why *why)
 {
     struct settled_scan settled = {totals, arena};
@@ -323,10 +323,11 @@ static enum err read_overviews(struct store_reader *reader, struct arena *arena,
     return err;
 }
 
-enum err store_reader_totals(struct store_reader *reader, struct text log_id, struct arena *arena,
-                             struct store_totals *out_totals, struct why *why)
+enum err sqlite_reader_totals(struct store_reader *base, struct text log_id, struct arena *arena,
+                              struct store_totals *out_totals, struct why *why)
 {
     memset(out_totals, 0, sizeof(*out_totals));
+    struct sqlite_reader *reader = sqlite_reader_of(base);
     enum err err = sqlite_run(reader->db, "BEGIN", why); // one consistent reading
     if (err != ERR_OK) {
         return err;

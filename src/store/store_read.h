@@ -86,8 +86,25 @@ typedef bool dead_letter_row_fn(const struct dead_letter_record *record, void *c
 
 struct store_reader;
 
-extern const struct text store_fact_columns[];
-extern const size_t store_fact_column_count;
+// What an implementation does; the functions below say what each is to do.
+struct store_reader_ops {
+    enum err (*verify)(struct store_reader *reader, struct why *why);
+    enum err (*totals)(struct store_reader *reader, struct text log_id, struct arena *arena,
+                       struct store_totals *out_totals, struct why *why);
+    enum err (*facts)(struct store_reader *reader, const struct fact_filter *filter,
+                      fact_row_fn *row, void *context, struct why *why);
+    enum err (*dead_letters)(struct store_reader *reader, const struct dead_letter_filter *filter,
+                             dead_letter_row_fn *row, void *context, struct why *why);
+    void (*close)(struct store_reader *reader);
+};
+
+// The first member of every implementation.
+struct store_reader {
+    const struct store_reader_ops *ops;
+};
+
+#define STORE_FACT_COLUMN_COUNT 22
+extern const struct text store_fact_columns[STORE_FACT_COLUMN_COUNT];
 
 // ERR_NOT_FOUND when there is no such file, ERR_CORRUPT, ERR_SCHEMA, ERR_IO.
 MUST_USE enum err store_reader_open_sqlite(const char *path, struct store_reader **out_reader,

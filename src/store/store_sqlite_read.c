@@ -7,63 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct text store_fact_columns[] = {
-    {"order_id", 8},
-    {"payment_id", 10},
-    {"customer_id", 11},
-    {"item", 4},
-    {"quantity", 8},
-    {"price", 5},
-    {"shipping_address", 16},
-    {"order_status", 12},
-    {"creation_date", 13},
-    {"payment_method", 14},
-    {"card_last_four", 14},
-    {"payment_status", 14},
-    {"payment_datetime", 16},
-    {"amount", 6},
-    {"currency", 8},
-    {"order_total", 11},
-    {"amount_paid", 11},
-    {"amount_refunded", 15},
-    {"amount_charged_back", 19},
-    {"settlement", 10},
-    {"match_issue", 11},
-    {"n_events", 8},
-};
-const size_t store_fact_column_count = sizeof(store_fact_columns) / sizeof(store_fact_columns[0]);
-
-enum err store_reader_open_sqlite(const char *path, struct store_reader **out_reader,
-                                  struct why *why)
-{
-    struct store_reader *reader = calloc(1, sizeof(*reader));
-    if (reader == NULL) {
-        return why_set(why, ERR_NO_MEMORY, "%s: cannot open: out of memory", path);
-    }
-    enum err err = sqlite_open_reader(path, &reader->db, why);
-    if (err == ERR_OK) {
-        err = sqlite_schema_check(reader->db, why);
-    }
-    if (err != ERR_OK) {
-        store_reader_close(&reader);
-        return err;
-    }
-    *out_reader = reader;
-    return ERR_OK;
-}
-
-void store_reader_close(struct store_reader **reader)
-{
-    if (reader != NULL && *reader != NULL) {
-        (void)sqlite3_close((*reader)->db); // nothing is prepared any more
-        free(*reader);
-        *reader = NULL;
-    }
-}
-
 // --- scans ---------------------------------------------------------------------------------------
 
-enum err reader_scan(struct store_reader *reader, const char *sql,
+enum err reader_scan(struct sqlite_reader *reader, const char *sql,
                      const struct reader_binding *bindings, size_t binding_count,
                      reader_row_fn *each, void *context, struct why *why)
 {
@@ -108,9 +54,10 @@ static enum err read_verdict(sqlite3_stmt *row, void *context, struct why *why)
                    sqlite3_db_filename(sqlite3_db_handle(row), "main"), TEXT_PRINT(verdict));
 }
 
-enum err store_reader_verify(struct store_reader *reader, struct why *why)
+static enum err verify(struct store_reader *reader, struct why *why)
 {
-    return reader_scan(reader, "PRAGMA quick_check(1)", NULL, 0, read_verdict, NULL, why);
+    return reader_scan(sqlite_reader_of(reader), "PRAGMA quick_check(1)", NULL, 0, read_verdict,
+                       NULL, why);
 }
 
 // --- facts --------------------------------------------------------------------------------------
@@ -124,13 +71,13 @@ static enum err give_fact_row(sqlite3_stmt *row, void *context, struct why *why)
 {
     (void)why;
     struct fact_scan *scan_of = context;
-    struct text columns[sizeof(store_fact_columns) / sizeof(store_fact_columns[0])];
-    for (size_t i = 0; i < store_fact_column_count; i++) {
+    struct text columns[STORE_FACT_COLUMN_COUNT];
+    for (size_t i = 0; i < STORE_FACT_COLUMN_COUNT; i++) {
         const unsigned char *data = sqlite3_column_text(row, (int)i);
         int size = sqlite3_column_bytes(row, (int)i);
         columns[i] = (struct text){(const char *)data, data != NULL ? (size_t)size : 0};
     }
-    return scan_of->row(columns, store_fact_column_count, scan_of->context) ? ERR_OK
+    return scan_of->row(columns, STORE_FACT_COLUMN_COUNT, scan_of->context) ? ERR_OK
                                                                             : ERR_NOT_FOUND;
 }
 
@@ -143,7 +90,7 @@ static size_t build_fact_query(const struct fact_filter *filter, struct buf *sql
                        : filter->customer_id != 0 ? "facts_by_customer"
                                                   : "orders_payments_facts";
     buf_add_str(sql, "SELECT ");
-    for (size_t i = 0; i < store_fact_column_count; i++) {
+    for (size_t i = 0; i < STORE_FACT_COLUMN_COUNT; i++) {
         buf_add_str(sql, i == 0 ? "" : ", ");
         buf_add_text(sql, store_fact_columns[i]);
     }
@@ -176,8 +123,8 @@ static size_t build_fact_query(const struct fact_filter *filter, struct buf *sql
     return count;
 }
 
-enum err store_reader_facts(struct store_reader *reader, const struct fact_filter *filter,
-                            fact_row_fn *row, void *context, struct why *why)
+static enum err read_facts(struct store_reader *reader, const struct fact_filter *filter,
+                           fact_row_fn *row, void *context, struct why *why)
 {
     char memory[2048];
     struct buf sql;
@@ -188,7 +135,8 @@ enum err store_reader_facts(struct store_reader *reader, const struct fact_filte
         return why_set(why, ERR_INTERNAL, "the query is too long");
     }
     struct fact_scan scan_of = {row, context};
-    return reader_scan(reader, memory, bindings, count, give_fact_row, &scan_of, why);
+    return reader_scan(sqlite_reader_of(reader), memory, bindings, count, give_fact_row, &scan_of,
+                       why);
 }
 
 // --- dead letters ----------------------------------------------------------------------------------
@@ -228,9 +176,9 @@ static enum err give_dead_letter(sqlite3_stmt *row, void *context, struct why *w
     return scan_of->row(&record, scan_of->context) ? ERR_OK : ERR_NOT_FOUND;
 }
 
-enum err store_reader_dead_letters(struct store_reader *reader,
-                                   const struct dead_letter_filter *filter, dead_letter_row_fn *row,
-                                   void *context, struct why *why)
+static enum err read_dead_letters(struct store_reader *reader,
+                                  const struct dead_letter_filter *filter, dead_letter_row_fn *row,
+                                  void *context, struct why *why)
 {
     char memory[1024];
     struct buf sql;
@@ -263,5 +211,43 @@ enum err store_reader_dead_letters(struct store_reader *reader,
         return why_set(why, ERR_INTERNAL, "the query is too long");
     }
     struct dead_letter_scan scan_of = {row, context};
-    return reader_scan(reader, memory, bindings, count, give_dead_letter, &scan_of, why);
+    return reader_scan(sqlite_reader_of(reader), memory, bindings, count, give_dead_letter,
+                       &scan_of, why);
+}
+
+// --- opening and closing --------------------------------------------------------------------------
+
+static void close_reader(struct store_reader *base)
+{
+    struct sqlite_reader *reader = sqlite_reader_of(base);
+    (void)sqlite3_close(reader->db); // nothing is prepared any more
+    free(reader);
+}
+
+static const struct store_reader_ops reader_ops = {
+    .verify = verify,
+    .totals = sqlite_reader_totals,
+    .facts = read_facts,
+    .dead_letters = read_dead_letters,
+    .close = close_reader,
+};
+
+enum err store_reader_open_sqlite(const char *path, struct store_reader **out_reader,
+                                  struct why *why)
+{
+    struct sqlite_reader *reader = calloc(1, sizeof(*reader));
+    if (reader == NULL) {
+        return why_set(why, ERR_NO_MEMORY, "%s: cannot open: out of memory", path);
+    }
+    reader->base.ops = &reader_ops;
+    enum err err = sqlite_open_reader(path, &reader->db, why);
+    if (err == ERR_OK) {
+        err = sqlite_schema_check(reader->db, why);
+    }
+    if (err != ERR_OK) {
+        close_reader(&reader->base);
+        return err;
+    }
+    *out_reader = &reader->base;
+    return ERR_OK;
 }
