@@ -95,7 +95,8 @@ static void add_flag(const struct option *option, struct buf *out)
     }
     buf_add_str(&right, option->help);
     const char *default_text = option_default_text(option);
-    if (default_text != NULL && option_rule(option)->kind != VALUE_BOOL) {
+    bool has_default = default_text != NULL && default_text[0] != '\0';
+    if (has_default && option_rule(option)->kind != VALUE_BOOL) {
         buf_add_fmt(&right, " (default %s)", default_text);
     }
     buf_add_str(&right, option->repeatable ? " (repeatable)" : "");

@@ -3,7 +3,10 @@
 
 #include <assert.h>
 
-#define OPTIONS(...)  ((const uint8_t[]){__VA_ARGS__, OPTION_COUNT})
+#define OPTIONS(...) ((const uint8_t[]){__VA_ARGS__, OPTION_COUNT})
+// Of every command that may touch Pub/Sub.
+#define BUS_OPTIONS                                                                                \
+    OPTION_bus_kind, OPTION_pubsub_project, OPTION_pubsub_endpoint, OPTION_allow_emulator
 #define EXAMPLES(...) ((const struct command_example[]){__VA_ARGS__, {NULL, NULL}})
 
 static_assert(OPTION_COUNT <= UINT8_MAX, "option ids fit the rows' lists");
@@ -24,8 +27,8 @@ static const struct command commands[] = {
                     OPTION_seed, OPTION_rate, OPTION_once, OPTION_match_grace, OPTION_late,
                     OPTION_early, OPTION_orphan, OPTION_duplicate, OPTION_conflict, OPTION_corrupt,
                     OPTION_partial, OPTION_overpay, OPTION_refund, OPTION_chargeback,
-                    OPTION_failed_retry, OPTION_wrong_currency, OPTION_run_drain_timeout,
-                    OPTION_quiet, OPTION_config, OPTION_set),
+                    OPTION_failed_retry, OPTION_wrong_currency, OPTION_idle, BUS_OPTIONS,
+                    OPTION_run_drain_timeout, OPTION_quiet, OPTION_config, OPTION_set),
         .examples = EXAMPLES(
             {"till run --generate 100000 --once", "see it work"},
             {"till run --orders orders.jsonl --payments payments.jsonl --once", "match two files"},
@@ -39,8 +42,8 @@ static const struct command commands[] = {
         .description = "Publishes one message a line. Where till runs on the data directory, the "
                        "messages go to it; else they wait in the directory for the next consumer. "
                        "Ends when every message is durable.",
-        .options = OPTIONS(OPTION_data_dir, OPTION_from, OPTION_rate, OPTION_quiet, OPTION_config,
-                           OPTION_set),
+        .options = OPTIONS(OPTION_data_dir, OPTION_from, OPTION_rate, BUS_OPTIONS, OPTION_quiet,
+                           OPTION_config, OPTION_set),
         .positional = {"orders|payments", "the topic", produced_topics, 1, 1},
         .examples = EXAMPLES(
             {"till produce orders --from orders.jsonl", "publish a file"},
@@ -54,8 +57,9 @@ static const struct command commands[] = {
         .description = "Takes messages from their subscriptions and applies them. `all` also "
                        "declares payments unmatched whose grace time has passed, and records dead "
                        "letters.",
-        .options = OPTIONS(OPTION_data_dir, OPTION_once, OPTION_match_grace,
-                           OPTION_run_drain_timeout, OPTION_quiet, OPTION_config, OPTION_set),
+        .options =
+            OPTIONS(OPTION_data_dir, OPTION_once, OPTION_idle, OPTION_match_grace, BUS_OPTIONS,
+                    OPTION_run_drain_timeout, OPTION_quiet, OPTION_config, OPTION_set),
         .positional = {"orders|payments|dlq|all", "what to consume", consumed_topics, 1, 1},
         .examples = EXAMPLES({"till consume all --once", "settle what lies there, then end"}),
         .reads_config = true,
@@ -109,7 +113,8 @@ static const struct command commands[] = {
         .summary = "check all that a run depends on, and say what to do about it",
         .description = "Ends with exit code 3 when something failed. Reads every page of facts.db, "
                        "which takes seconds a gigabyte.",
-        .options = OPTIONS(OPTION_data_dir, OPTION_output, OPTION_quiet, OPTION_config, OPTION_set),
+        .options = OPTIONS(OPTION_data_dir, BUS_OPTIONS, OPTION_output, OPTION_quiet, OPTION_config,
+                           OPTION_set),
         .examples = EXAMPLES({"till doctor", "before the first run, or when something is odd"}),
         .reads_config = true,
         .run = cmd_doctor,

@@ -13,6 +13,9 @@
 
 const char *const log_level_names[] = {"debug", "info", "warn", "error", NULL};
 const char *const log_format_names[] = {"auto", "text", "json", NULL};
+const char *const bus_kind_names[] = {"embedded", "pubsub", NULL};
+const char *const pubsub_receive_names[] = {"stream", "pull", NULL};
+const char *const pubsub_identity_names[] = {"google", "none", NULL};
 
 const struct config_key_info config_keys[CONFIG_KEY_COUNT] = {
 #define X(field, path, kind, text, min, max, choices, help)                                        \

@@ -17,6 +17,11 @@
 extern const char *const log_level_names[];  // by enum log_level, then NULL
 extern const char *const log_format_names[]; // by enum log_format, then NULL
 enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+extern const char *const bus_kind_names[]; // by enum bus_kind, then NULL
+enum bus_kind { BUS_KIND_EMBEDDED, BUS_KIND_PUBSUB };
+extern const char *const pubsub_receive_names[];  // by enum pubsub_way, then NULL
+extern const char *const pubsub_identity_names[]; // by enum pubsub_identity_kind, then NULL
+enum pubsub_identity_kind { PUBSUB_IDENTITY_GOOGLE, PUBSUB_IDENTITY_NONE };
 
 // X(field, path, kind of value.h, default, min, max, choices, help)
 #define CONFIG_TABLE(X)                                                                            \
@@ -47,6 +52,53 @@ enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
       NULL, "messages a topic holds unacked before publishers have to wait")                       \
     X(broker_size_max, "broker.size_max", SIZE, "0", 0, INT64_C(1) << 50, NULL,                    \
       "bytes of topics.db before publishers have to wait; 0 is no limit but the disk")             \
+    X(bus_kind, "bus.kind", CHOICE, "embedded", 0, 0, bus_kind_names, "where messages are")        \
+    X(pubsub_project, "pubsub.project", OPTIONAL, "", 0, 0, NULL,                                  \
+      "Google Cloud project; else PUBSUB_PROJECT_ID or GOOGLE_CLOUD_PROJECT")                      \
+    X(pubsub_endpoint, "pubsub.endpoint", OPTIONAL, "", 0, 0, NULL,                                \
+      "HOST:PORT of the service; else PUBSUB_EMULATOR_HOST or Google's")                           \
+    X(pubsub_identity, "pubsub.identity", CHOICE, "google", 0, 0, pubsub_identity_names,           \
+      "google sends Google credentials; none is for an endpoint of one's own that wants none")     \
+    X(pubsub_ca_file, "pubsub.ca_file", OPTIONAL, "", 0, 0, NULL,                                  \
+      "PEM file of the certificate authorities to trust; else the system's")                       \
+    X(pubsub_quota_project, "pubsub.quota_project", OPTIONAL, "", 0, 0, NULL,                      \
+      "project that is billed and limited; else the identity's own")                               \
+    X(pubsub_connections, "pubsub.connections", COUNT, "1", 1, 16, NULL,                           \
+      "connections to the service")                                                                \
+    X(pubsub_orders_topic, "pubsub.orders_topic", TEXT, "orders_data", 0, 0, NULL,                 \
+      "topic of orders; short, or projects/P/topics/T")                                            \
+    X(pubsub_payments_topic, "pubsub.payments_topic", TEXT, "payments_data", 0, 0, NULL,           \
+      "topic of payments")                                                                         \
+    X(pubsub_orders_dlq_topic, "pubsub.orders_dlq_topic", TEXT, "orders_dlq", 0, 0, NULL,          \
+      "topic of dead letters of orders")                                                           \
+    X(pubsub_payments_dlq_topic, "pubsub.payments_dlq_topic", TEXT, "payments_dlq", 0, 0, NULL,    \
+      "topic of dead letters of payments")                                                         \
+    X(pubsub_orders_subscription, "pubsub.orders_subscription", TEXT, "orders_data-sub", 0, 0,     \
+      NULL, "subscription of orders; short, or projects/P/subscriptions/S")                        \
+    X(pubsub_payments_subscription, "pubsub.payments_subscription", TEXT, "payments_data-sub", 0,  \
+      0, NULL, "subscription of payments")                                                         \
+    X(pubsub_orders_dlq_subscription, "pubsub.orders_dlq_subscription", TEXT, "orders_dlq-sub", 0, \
+      0, NULL, "subscription of dead letters of orders")                                           \
+    X(pubsub_payments_dlq_subscription, "pubsub.payments_dlq_subscription", TEXT,                  \
+      "payments_dlq-sub", 0, 0, NULL, "subscription of dead letters of payments")                  \
+    X(pubsub_receive, "pubsub.receive", CHOICE, "stream", 0, 0, pubsub_receive_names,              \
+      "stream has the service send as messages come, pull asks for up to 1000 at a time")          \
+    X(pubsub_receivers, "pubsub.receivers", COUNT, "4", 1, 64, NULL,                               \
+      "streams, or pulls at once, of each subscription")                                           \
+    X(pubsub_held_messages, "pubsub.held_messages", COUNT, "10000", 1, 1000000, NULL,              \
+      "messages of a subscription that are here and not yet acked, at most")                       \
+    X(pubsub_held_bytes, "pubsub.held_bytes", SIZE, "64MiB", 1 * MIB, 4 * GIB, NULL,               \
+      "and their bytes")                                                                           \
+    X(pubsub_hold, "pubsub.hold", DURATION, "1h", 1 * MIN, 1 * DAY, NULL,                          \
+      "how long a message may be in hand before it is handed back")                                \
+    X(pubsub_ack_deadline, "pubsub.ack_deadline", DURATION, "1m", 10 * SEC, 10 * MIN, NULL,        \
+      "first lease of a message on a stream; till setup gives it to subscriptions")                \
+    X(pubsub_retention, "pubsub.retention", DURATION, "7d", 10 * MIN, 31 * DAY, NULL,              \
+      "how long till setup has subscriptions keep messages, at least")                             \
+    X(pubsub_publish_timeout, "pubsub.publish_timeout", DURATION, "30s", 1 * SEC, 10 * MIN, NULL,  \
+      "how long one publish may try before it is begun again")                                     \
+    X(pubsub_start_timeout, "pubsub.start_timeout", DURATION, "10s", 1 * SEC, 10 * MIN, NULL,      \
+      "how long a start waits for the service before it gives up")                                 \
     X(dead_letters_max_age, "dead_letters.max_age", DURATION, "30d", 1 * MIN, 3650 * DAY, NULL,    \
       "after this a dead letter is checked no more and counts as expired")                         \
     X(store_customer_index, "store.customer_index", BOOL, "true", 0, 0, NULL,                      \

@@ -20,6 +20,10 @@ extern const char *const settlement_names[]; // by enum settlement, then NULL
     X(origin, "origin", BOOL, NULL, "false", 0, 0, NULL, "say where each value comes from")        \
     X(once, "once", BOOL, NULL, "false", 0, 0, NULL,                                               \
       "end when the sources are read and every message is settled")                                \
+    X(idle, "idle", DURATION, "DURATION", NULL, 0, 1 * HR, NULL,                                   \
+      "with --once: end when every subscription was empty for this long (5s on Pub/Sub)")          \
+    X(allow_emulator, "allow-emulator", BOOL, NULL, "false", 0, 0, NULL,                           \
+      "use PUBSUB_EMULATOR_HOST although a project is configured")                                 \
     X(generate, "generate", COUNT, "N", NULL, 1, INT64_C(1000000000000), NULL,                     \
       "make N orders, and payments for them")                                                      \
     X(seed, "seed", COUNT, "S", NULL, 0, INT64_MAX, NULL,                                          \
@@ -76,6 +80,9 @@ extern const char *const settlement_names[]; // by enum settlement, then NULL
 // Flags that set a configuration key. X(key's field, flag, value, help)
 #define KEY_OPTION_TABLE(X)                                                                        \
     X(data_dir, "data-dir", "DIR", "directory of topics.db and facts.db")                          \
+    X(bus_kind, "bus", "KIND", "where messages are: embedded or pubsub")                           \
+    X(pubsub_project, "project", "ID", "Google Cloud project, with --bus pubsub")                  \
+    X(pubsub_endpoint, "pubsub-endpoint", "HOST:PORT", "service to use in place of Google's")      \
     X(match_grace, "grace", "DURATION",                                                            \
       "how long a payment waits for its order before it becomes a dead letter")                    \
     X(run_drain_timeout, "drain-timeout", "DURATION",                                              \

@@ -130,6 +130,8 @@ static bool parse(const struct value_rule *rule, struct text text, int64_t *out_
         return parse_bool(text, out_number);
     case VALUE_TEXT:
         return parse_text(text);
+    case VALUE_OPTIONAL:
+        return text.size == 0 || parse_text(text);
     case VALUE_COUNT:
         return parse_count(text, out_number);
     case VALUE_SIZE:
@@ -173,6 +175,7 @@ void value_store(const struct value_rule *rule, void *field, const char *text, i
         *(bool *)field = number != 0;
         return;
     case VALUE_TEXT:
+    case VALUE_OPTIONAL:
         *(const char **)field = text;
         return;
     case VALUE_COUNT:
@@ -247,6 +250,7 @@ void value_add_text(const struct value_rule *rule, const void *field, struct buf
         buf_add_str(out, *(const bool *)field ? "true" : "false");
         return;
     case VALUE_TEXT:
+    case VALUE_OPTIONAL:
         buf_add_str(out, *(const char *const *)field);
         return;
     case VALUE_COUNT:
@@ -278,10 +282,14 @@ static void add_choices(const char *const *choices, const char *last_word, struc
 
 void value_add_kind(const struct value_rule *rule, struct buf *out)
 {
-    static const char *const names[] = {
-        [VALUE_BOOL] = "true or false", [VALUE_TEXT] = "text",         [VALUE_COUNT] = "count",
-        [VALUE_SIZE] = "size",          [VALUE_DURATION] = "duration", [VALUE_SHARE] = "share",
-        [VALUE_CURRENCY] = "currency"};
+    static const char *const names[] = {[VALUE_BOOL] = "true or false",
+                                        [VALUE_TEXT] = "text",
+                                        [VALUE_OPTIONAL] = "text or none",
+                                        [VALUE_COUNT] = "count",
+                                        [VALUE_SIZE] = "size",
+                                        [VALUE_DURATION] = "duration",
+                                        [VALUE_SHARE] = "share",
+                                        [VALUE_CURRENCY] = "currency"};
     if (rule->kind == VALUE_CHOICE) {
         add_choices(rule->choices, " or ", out);
     } else {
@@ -307,6 +315,7 @@ void value_add_expected(const struct value_rule *rule, enum value_result result,
     static const char *const expected[] = {
         [VALUE_BOOL] = "true or false",
         [VALUE_TEXT] = "a text without control characters",
+        [VALUE_OPTIONAL] = "a text without control characters",
         [VALUE_COUNT] = "a whole number",
         [VALUE_SIZE] = "a size such as 512KiB or 4MiB",
         [VALUE_DURATION] = "a duration such as 90s or 15m",

@@ -13,6 +13,7 @@
 enum value_kind {
     VALUE_BOOL,     // true or false
     VALUE_TEXT,     // at least one byte, no control characters
+    VALUE_OPTIONAL, // the same, or empty for none
     VALUE_COUNT,    // a whole number
     VALUE_SIZE,     // bytes: 512, 64KiB, 4MiB, 1GiB
     VALUE_DURATION, // microseconds: 0s, 250ms, 90s, 15m, 2h, 7d
@@ -25,6 +26,7 @@ enum value_kind {
 #define VALUE_TYPE(kind)    VALUE_TYPE_##kind
 #define VALUE_TYPE_BOOL     bool
 #define VALUE_TYPE_TEXT     const char *
+#define VALUE_TYPE_OPTIONAL const char *
 #define VALUE_TYPE_COUNT    int64_t
 #define VALUE_TYPE_SIZE     int64_t
 #define VALUE_TYPE_DURATION int64_t
@@ -43,11 +45,11 @@ struct value_rule {
 
 enum value_result { VALUE_OK, VALUE_MALFORMED, VALUE_OUT_OF_RANGE };
 
-// Reads `text` by the rule. *out_number is the value in the kind's unit; 0 for VALUE_TEXT.
+// Reads `text` by the rule. *out_number is the value in the kind's unit; 0 for texts.
 enum value_result value_parse(const struct value_rule *rule, struct text text, int64_t *out_number);
 
 // Puts a value that was read into its field, which has VALUE_TYPE(kind). `text` is only kept for
-// VALUE_TEXT and must outlive the field.
+// texts and must outlive the field.
 void value_store(const struct value_rule *rule, void *field, const char *text, int64_t number);
 
 // Adds "expected a duration such as 90s or 15m" for a result that is not VALUE_OK.

@@ -28,12 +28,16 @@ static const char *read_manual(void)
     return text;
 }
 
-// "| `match.grace` | duration | `2m` | how long ... |"
+// "| `match.grace` | duration | `2m` | how long ... |"; an empty default is "none".
 static void add_row(const struct config_key_info *key, struct buf *out)
 {
     buf_add_fmt(out, "| `%s` | ", key->path);
     value_add_kind(&key->rule, out);
-    buf_add_fmt(out, " | `%s` | %s |\n", key->default_text, key->help);
+    if (key->default_text[0] == '\0') {
+        buf_add_fmt(out, " | none | %s |\n", key->help);
+    } else {
+        buf_add_fmt(out, " | `%s` | %s |\n", key->default_text, key->help);
+    }
 }
 
 static void every_key_has_its_row(void **state)
