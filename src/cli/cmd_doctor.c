@@ -4,6 +4,7 @@
 #include "bus_embedded.h"
 #include "doctor.h"
 #include "engine.h"
+#include "pubsub_settings.h"
 
 #include <errno.h>
 #include <sqlite3.h>
@@ -188,12 +189,20 @@ static void check_clock(struct doctor *doctor)
 enum err cmd_doctor(struct command_context *context, struct why *why)
 {
     struct doctor doctor = {.context = context};
+    enum err flags = pubsub_settings_check_flags(context, why);
+    if (flags != ERR_OK) {
+        return flags;
+    }
     table_out_init(&doctor.table, (enum table_format)context->options->output, doctor_columns,
                    sizeof(doctor_columns) / sizeof(doctor_columns[0]), context->out);
     check_configuration(&doctor);
     check_sqlite(&doctor);
     check_clock(&doctor);
     check_files_limit(&doctor);
+    bool on_pubsub = context->config->bus_kind == BUS_KIND_PUBSUB;
+    if (on_pubsub) {
+        doctor_check_pubsub(&doctor);
+    }
     check_directory(&doctor);
     if (doctor.has_dir) {
         bool is_free = false;
@@ -202,7 +211,9 @@ enum err cmd_doctor(struct command_context *context, struct why *why)
         if (is_free) {
             check_sync(&doctor);
         }
-        check_topics(&doctor);
+        if (!on_pubsub) {
+            check_topics(&doctor);
+        }
         check_facts(&doctor);
     }
     table_out_end(&doctor.table);

@@ -97,6 +97,7 @@ void command_say(struct command_context *context, const char *format, ...) PRINT
 const char *till_version(void); // "0.1.0"
 
 enum err cmd_run(struct command_context *context, struct why *why);
+enum err cmd_setup(struct command_context *context, struct why *why);
 enum err cmd_produce(struct command_context *context, struct why *why);
 enum err cmd_consume(struct command_context *context, struct why *why);
 enum err cmd_dlq_list(struct command_context *context, struct why *why);

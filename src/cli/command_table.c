@@ -37,6 +37,19 @@ static const struct command commands[] = {
         .run = cmd_run,
     },
     {
+        .name = "setup",
+        .summary = "make what a run needs: topics and subscriptions on Pub/Sub",
+        .description = "Creates what is missing, and shows field by field what is there and differs. "
+                       "Ends with exit code 3 when something differs and was left as found. Deletes "
+                       "nothing. With the embedded broker nothing needs to be set up.",
+        .options = OPTIONS(OPTION_dry_run, OPTION_apply, BUS_OPTIONS, OPTION_data_dir,
+                           OPTION_output, OPTION_quiet, OPTION_config, OPTION_set),
+        .examples = EXAMPLES({"till setup --bus pubsub --dry-run", "what would be done?"},
+                             {"till setup --bus pubsub --apply", "also change what differs"}),
+        .reads_config = true,
+        .run = cmd_setup,
+    },
+    {
         .name = "produce",
         .summary = "publish messages from files",
         .description = "Publishes one message a line. Where till runs on the data directory, the "

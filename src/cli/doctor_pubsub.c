@@ -2,6 +2,8 @@
 // run beside a pipeline at work. The service's clock is not looked at, since it shows only in the publish
 // times of messages (docs/pubsub.md).
 #include "doctor.h"
+#include "pubsub_identity.h"
+#include "pubsub_settings.h"
 #include "value.h"
 
 #include <stdio.h>
@@ -293,4 +295,40 @@ void doctor_check_pubsub_client(struct doctor *doctor, struct pubsub *client,
         check_rights(&checks);
     }
     arena_deinit(&checks.arena);
+}
+
+static void describe_identity(const struct pubsub_target *target, char *out, size_t size)
+{
+    if (target->plaintext) {
+        (void)snprintf(out, size, "none is needed without TLS");
+    } else if (target->anonymous) {
+        (void)snprintf(out, size, "none is sent");
+    } else {
+        pubsub_identity_describe(out, size);
+    }
+}
+
+void doctor_check_pubsub(struct doctor *doctor)
+{
+    struct why why = {0};
+    struct bus_pubsub_options options = {0};
+    const struct pubsub_target *target = &options.client.target;
+    struct setup_wishes wishes;
+    struct pubsub *client = NULL;
+    char text[PUBSUB_ENDPOINT_MAX + PUBSUB_PROJECT_MAX + PUBSUB_IDENTITY_MAX];
+    if (pubsub_settings_read(doctor->context, &options, &why) != ERR_OK) {
+        doctor_find(doctor, "Pub/Sub", FINDING_FAILED, why.text, "see docs/pubsub.md");
+        return;
+    }
+    pubsub_target_describe(target, text, sizeof(text));
+    doctor_find(doctor, "Pub/Sub", FINDING_OK, text, NULL);
+    pubsub_settings_wishes(doctor->context->config, &wishes);
+    if (pubsub_open(&options.client, &client, &why) != ERR_OK) {
+        doctor_find(doctor, "identity", FINDING_FAILED, why.text, "see docs/pubsub.md");
+        return;
+    }
+    describe_identity(target, text, sizeof(text));
+    doctor_find(doctor, "identity", FINDING_OK, text, NULL);
+    doctor_check_pubsub_client(doctor, client, &wishes);
+    pubsub_close(&client);
 }

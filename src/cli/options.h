@@ -24,6 +24,9 @@ extern const char *const settlement_names[]; // by enum settlement, then NULL
       "with --once: end when every subscription was empty for this long (5s on Pub/Sub)")          \
     X(allow_emulator, "allow-emulator", BOOL, NULL, "false", 0, 0, NULL,                           \
       "use PUBSUB_EMULATOR_HOST although a project is configured")                                 \
+    X(dry_run, "dry-run", BOOL, NULL, "false", 0, 0, NULL,                                         \
+      "change nothing and say what would be done")                                                 \
+    X(apply, "apply", BOOL, NULL, "false", 0, 0, NULL, "also change what is there and differs")    \
     X(generate, "generate", COUNT, "N", NULL, 1, INT64_C(1000000000000), NULL,                     \
       "make N orders, and payments for them")                                                      \
     X(seed, "seed", COUNT, "S", NULL, 0, INT64_MAX, NULL,                                          \

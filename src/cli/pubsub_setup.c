@@ -7,6 +7,12 @@
 #include <assert.h>
 #include <string.h>
 
+// The service counts ack deadlines in whole seconds.
+static int64_t in_whole_seconds(int64_t us)
+{
+    return (us + US_PER_SECOND - 1) / US_PER_SECOND * US_PER_SECOND;
+}
+
 static struct text name_or(const char *configured, struct text usual)
 {
     return configured != NULL ? text_of(configured) : usual;
@@ -21,7 +27,7 @@ void setup_pair_init(struct setup_pair *pair, const struct setup_wishes *wishes,
     };
     pair->wanted = (struct pubsub_subscription_settings){
         .topic = pair->topic,
-        .ack_deadline_us = wishes->ack_deadline_us,
+        .ack_deadline_us = in_whole_seconds(wishes->ack_deadline_us),
         .retention_us = wishes->retention_us,
         .never_expires = true,
     };
@@ -105,11 +111,13 @@ enum err setup_pair_create_subscription(struct setup_pair *pair, struct pubsub *
     return ERR_OK;
 }
 
-enum err setup_pair_change(struct setup_pair *pair, struct pubsub *client, struct why *why)
+enum err setup_pair_change(struct setup_pair *pair, size_t difference, struct pubsub *client,
+                           struct why *why)
 {
-    assert(pair->has_subscription);
+    assert(pair->has_subscription && difference < pair->difference_count);
+    assert(pair->differences[difference].changeable);
     enum err err = pubsub_subscription_update(client, pair->subscription, &pair->wanted,
-                                              pair->differences, pair->difference_count, why);
+                                              &pair->differences[difference], 1, why);
     if (err != ERR_OK) {
         why_prefix(why, "subscription %.*s", TEXT_PRINT(pair->subscription));
     }

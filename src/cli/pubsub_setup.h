@@ -47,9 +47,10 @@ MUST_USE enum err setup_pair_create_topic(struct setup_pair *pair, struct pubsub
 MUST_USE enum err setup_pair_create_subscription(struct setup_pair *pair, struct pubsub *client,
                                                  struct why *why);
 
-// Changes what differs and can be changed, in one call: all of it or nothing.
-MUST_USE enum err setup_pair_change(struct setup_pair *pair, struct pubsub *client,
-                                    struct why *why);
+// Changes one difference that can be changed, alone, so that a service which can't change this field
+// (class REJECT) still changes the others.
+MUST_USE enum err setup_pair_change(struct setup_pair *pair, size_t difference,
+                                    struct pubsub *client, struct why *why);
 
 // The value of a field of struct pubsub_difference, for people: "60s", "never", "true".
 void setup_add_value(struct buf *out, const struct pubsub_subscription_settings *settings,

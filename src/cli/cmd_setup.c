@@ -1,0 +1,236 @@
+// till setup: makes what a run needs and what is not there by itself. A part is a function of the shape
+// of set_up_bus, which adds rows to the table and counts what it did in the tally; a store that needs a
+// schema will be another one, called after it in cmd_setup.
+#include "bus_pubsub.h"
+#include "command.h"
+#include "pubsub_settings.h"
+#include "pubsub_setup.h"
+#include "table_out.h"
+
+#define NAMES_ARENA_SIZE ((size_t)1 << 20)
+#define VALUE_SIZE_MAX   600u
+
+static const struct table_column columns[] = {
+    {"kind", TABLE_TEXT},  {"name", TABLE_TEXT},   {"state", TABLE_TEXT}, {"field", TABLE_TEXT},
+    {"found", TABLE_TEXT}, {"wanted", TABLE_TEXT}, {"do", TABLE_TEXT},
+};
+
+struct setup {
+    struct command_context *context;
+    struct table_out table;
+    bool dry_run;
+    bool apply;
+    // how many topics and subscriptions, fields, and so on
+    size_t created;      // or would be, with dry_run
+    size_t changed;      // or would be
+    size_t differing;    // left as they are, --apply would change them
+    size_t unchangeable; // left as they are, a person has to
+};
+
+static void add_row(struct setup *setup, const char *kind, struct text name, const char *state)
+{
+    const struct text cells[] = {text_of(kind), name, text_of(state), {0}, {0}, {0}, {0}};
+    (void)table_out_row(&setup->table, cells);
+}
+
+static void add_difference(struct setup *setup, const struct setup_pair *pair,
+                           const struct pubsub_difference *difference, const char *state,
+                           const char *remedy)
+{
+    char found_text[VALUE_SIZE_MAX];
+    char wanted_text[VALUE_SIZE_MAX];
+    struct buf found;
+    struct buf wanted;
+    buf_init_fixed(&found, found_text, sizeof(found_text));
+    buf_init_fixed(&wanted, wanted_text, sizeof(wanted_text));
+    setup_add_value(&found, &pair->found, difference->field);
+    setup_add_value(&wanted, &pair->wanted, difference->field);
+    const struct text cells[] = {
+        TEXT("subscription"),
+        pair->subscription,
+        text_of(state),
+        text_of(difference->field),
+        buf_view(&found),
+        buf_view(&wanted),
+        remedy != NULL ? text_of(remedy) : (struct text){0},
+    };
+    (void)table_out_row(&setup->table, cells);
+}
+
+// --- Pub/Sub ------------------------------------------------------------------------------------
+
+static enum err complete_topic(struct setup *setup, struct setup_pair *pair, struct pubsub *client,
+                               struct why *why)
+{
+    if (pair->has_topic) {
+        add_row(setup, "topic", pair->topic, "there");
+        return ERR_OK;
+    }
+    enum err err = setup->dry_run ? ERR_OK : setup_pair_create_topic(pair, client, why);
+    if (err == ERR_OK) {
+        add_row(setup, "topic", pair->topic, setup->dry_run ? "would be created" : "created");
+        setup->created++;
+    }
+    return err;
+}
+
+static enum err create_subscription(struct setup *setup, struct setup_pair *pair,
+                                    struct pubsub *client, struct why *why)
+{
+    enum err err = setup->dry_run ? ERR_OK : setup_pair_create_subscription(pair, client, why);
+    if (err == ERR_OK) {
+        add_row(setup, "subscription", pair->subscription,
+                setup->dry_run ? "would be created" : "created");
+        setup->created++;
+    }
+    return err;
+}
+
+// What the service refuses to change is left to a person, like what it never changes.
+static enum err apply(struct setup *setup, struct setup_pair *pair, size_t i, struct pubsub *client,
+                      struct why *why)
+{
+    enum err err = setup->dry_run ? ERR_OK : setup_pair_change(pair, i, client, why);
+    if (err_class_of(err) == ERR_CLASS_REJECT) {
+        add_difference(setup, pair, &pair->differences[i], "refused", why->text);
+        *why = (struct why){0};
+        setup->unchangeable++;
+        return ERR_OK;
+    }
+    if (err == ERR_OK) {
+        add_difference(setup, pair, &pair->differences[i],
+                       setup->dry_run ? "would be changed" : "changed", NULL);
+        setup->changed++;
+    }
+    return err;
+}
+
+static enum err settle_difference(struct setup *setup, struct setup_pair *pair, size_t i,
+                                  struct pubsub *client, struct why *why)
+{
+    const struct pubsub_difference *difference = &pair->differences[i];
+    if (!difference->changeable) {
+        add_difference(setup, pair, difference, "cannot be changed",
+                       setup_remedy(difference->field));
+        setup->unchangeable++;
+        return ERR_OK;
+    }
+    if (setup->apply) {
+        return apply(setup, pair, i, client, why);
+    }
+    add_difference(setup, pair, difference, "differs", "till setup --apply changes it");
+    setup->differing++;
+    return ERR_OK;
+}
+
+static enum err complete_subscription(struct setup *setup, struct setup_pair *pair,
+                                      struct pubsub *client, struct why *why)
+{
+    if (!pair->has_subscription) {
+        return create_subscription(setup, pair, client, why);
+    }
+    if (pair->difference_count == 0) {
+        add_row(setup, "subscription", pair->subscription, "there");
+    }
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < pair->difference_count && err == ERR_OK; i++) {
+        err = settle_difference(setup, pair, i, client, why);
+    }
+    return err;
+}
+
+static enum err complete_all(struct setup *setup, const struct setup_wishes *wishes,
+                             struct pubsub *client, struct why *why)
+{
+    struct arena arena;
+    struct setup_pair pair;
+    enum err err = arena_init(&arena, NAMES_ARENA_SIZE);
+    for (int i = 0; i < BUS_TOPIC_COUNT && err == ERR_OK; i++) {
+        arena_reset(&arena);
+        setup_pair_init(&pair, wishes, (enum bus_topic)i);
+        err = setup_pair_look(&pair, client, &arena, why);
+        if (err == ERR_OK) {
+            err = complete_topic(setup, &pair, client, why);
+        }
+        if (err == ERR_OK) {
+            err = complete_subscription(setup, &pair, client, why);
+        }
+    }
+    arena_deinit(&arena);
+    if (err != ERR_OK) {
+        setup_advise(why);
+    }
+    return err;
+}
+
+static enum err set_up_pubsub(struct setup *setup, struct why *why)
+{
+    struct bus_pubsub_options options = {0};
+    struct setup_wishes wishes;
+    struct pubsub *client = NULL;
+    enum err err = pubsub_settings_read(setup->context, &options, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    pubsub_settings_say_target(setup->context, &options);
+    output_flush(setup->context->messages); // before anything is done there
+    pubsub_settings_wishes(setup->context->config, &wishes);
+    err = pubsub_open(&options.client, &client, why);
+    if (err == ERR_OK) {
+        err = complete_all(setup, &wishes, client, why);
+    }
+    pubsub_close(&client);
+    return err;
+}
+
+// --- all parts ----------------------------------------------------------------------------------
+
+static enum err set_up_bus(struct setup *setup, struct why *why)
+{
+    if (setup->context->config->bus_kind == BUS_KIND_PUBSUB) {
+        return set_up_pubsub(setup, why);
+    }
+    command_say(setup->context,
+                "bus.kind is embedded: nothing needs to be set up, the first run makes %s",
+                setup->context->config->data_dir);
+    return ERR_OK;
+}
+
+static void say_count(const struct setup *setup, size_t count, const char *done, const char *would)
+{
+    if (count > 0) {
+        command_say(setup->context, "%zu %s", count, setup->dry_run ? would : done);
+    }
+}
+
+// What was done, and whether something was left that should not be so.
+static enum err conclude(const struct setup *setup, struct why *why)
+{
+    size_t left = setup->differing + setup->unchangeable;
+    say_count(setup, setup->created, "created", "would be created");
+    say_count(setup, setup->changed, "changed", "would be changed");
+    if (setup->created + setup->changed + left == 0) {
+        command_say(setup->context, "nothing to do");
+    }
+    if (left == 0) {
+        return ERR_OK;
+    }
+    return why_set(
+        why, ERR_CHECK_FAILED, "%zu setting%s left as found%s", left, left == 1 ? " was" : "s were",
+        setup->differing > 0 ? "; till setup --apply changes what can be changed" : ", see above");
+}
+
+enum err cmd_setup(struct command_context *context, struct why *why)
+{
+    struct setup setup = {
+        .context = context, .dry_run = context->options->dry_run, .apply = context->options->apply};
+    table_out_init(&setup.table, (enum table_format)context->options->output, columns,
+                   sizeof(columns) / sizeof(columns[0]), context->out);
+    enum err err = pubsub_settings_check_flags(context, why);
+    if (err == ERR_OK) {
+        err = set_up_bus(&setup, why);
+    }
+    table_out_end(&setup.table);
+    output_flush(context->out);
+    return err == ERR_OK ? conclude(&setup, why) : err;
+}
