@@ -177,7 +177,8 @@ static void check_waiting(struct report *report)
               totals->waiting_entries, "entries of the index");
 }
 
-// An order's amount_paid is the sum of its payments' amounts; both columns are derived, and shown.
+// An order's amount_paid is the sum of its payments' amounts; both columns are derived, and shown. Without a
+// ledger it is what the events say anew, so that this is the check that the facts are what they should be.
 static void check_paid(struct report *report)
 {
     const struct store_totals *totals = &report->totals;
@@ -189,8 +190,10 @@ static void check_paid(struct report *report)
         char name[REPORT_CHECK_NAME_SIZE];
         (void)snprintf(name, sizeof(name), "facts: paid in %.*s",
                        TEXT_PRINT(currency_code(currency)));
-        struct report_check *check = add_check(report, name, totals->paid[index], "amount_paid",
-                                               totals->captured[index], "amount of the payments");
+        struct report_check *check =
+            add_check(report, name, totals->paid[index],
+                      totals->has_ledger ? "amount_paid" : "paid as the events say",
+                      totals->captured[index], "amount of the payments");
         if (check != NULL) {
             check->currency = currency;
         }
@@ -220,7 +223,9 @@ enum err report_build(struct store_reader *reader, struct bus *bus, struct arena
     if (err == ERR_OK) {
         err = read_bus(bus, out_report->after, why);
     }
-    for (size_t i = 0; err == ERR_OK && i < APPLIED_TOPIC_COUNT; i++) {
+    out_report->has_bus = out_report->has_bus && out_report->totals.has_ledger;
+    for (size_t i = 0; err == ERR_OK && out_report->totals.has_ledger && i < APPLIED_TOPIC_COUNT;
+         i++) {
         enum applied_topic topic = (enum applied_topic)i;
         if (out_report->has_bus) {
             check_bus(out_report, topic);

@@ -26,13 +26,20 @@ static bool begins_with_date(struct text text)
            day >= 1 && day <= days_in_month(year, month);
 }
 
+bool order_day_stated(struct text creation_date, char out_day[ORDER_DAY_SIZE])
+{
+    bool stated = begins_with_date(creation_date);
+    if (stated) {
+        memcpy(out_day, creation_date.data, ORDER_DAY_SIZE);
+    }
+    return stated;
+}
+
 void order_day(const struct event *order_event, char out_day[ORDER_DAY_SIZE])
 {
-    struct text date = order_event->order.creation_date;
     char published[CLOCK_RFC3339_SIZE];
-    if (!begins_with_date(date)) {
+    if (!order_day_stated(order_event->order.creation_date, out_day)) {
         clock_format_rfc3339(order_event->published_us, published);
-        date.data = published;
+        memcpy(out_day, published, ORDER_DAY_SIZE);
     }
-    memcpy(out_day, date.data, ORDER_DAY_SIZE);
 }

@@ -327,6 +327,7 @@ enum err sqlite_reader_totals(struct store_reader *base, struct text log_id, str
                               struct store_totals *out_totals, struct why *why)
 {
     memset(out_totals, 0, sizeof(*out_totals));
+    out_totals->has_ledger = true;
     struct sqlite_reader *reader = sqlite_reader_of(base);
     enum err err = sqlite_run(reader->db, "BEGIN", why); // one consistent reading
     if (err != ERR_OK) {

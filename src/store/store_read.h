@@ -39,6 +39,8 @@ struct store_settled {
 };
 
 struct store_totals {
+    // Without it applied and the tallies are zero, and what the facts show is held against the events.
+    bool has_ledger;
     uint64_t applied[APPLIED_TOPIC_COUNT]; // messages of the log asked for, as ranges count them
     struct store_count tally[APPLIED_TOPIC_COUNT][OUTCOME_COUNT];     // of the log asked for
     struct store_count tally_all[APPLIED_TOPIC_COUNT][OUTCOME_COUNT]; // of all logs
@@ -53,7 +55,8 @@ struct store_totals {
     uint64_t
         waiting_entries; // of the index that the sweeper works from; those matched meanwhile too
     uint64_t facts;      // rows of orders_payments_facts
-    __int128 paid[STORE_CURRENCIES_MAX];     // amount_paid of all orders, by currency index
+    // amount_paid of all orders, by currency index; without a ledger as their events say
+    __int128 paid[STORE_CURRENCIES_MAX];
     __int128 captured[STORE_CURRENCIES_MAX]; // amount of all facts' payments
     uint64_t orders_distinct;
     uint64_t dead_letters[REASON_COUNT];

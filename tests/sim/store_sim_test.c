@@ -63,12 +63,14 @@ static void destroy_world(void *context)
 
 static const struct store_factory factories[] = {
     [STORE_CLUSTER] = {.name = "simulated cluster",
+                       .traits = {.keeps_ledger = true},
                        .create = create_world,
                        .store = store_of_world,
                        .reopen = reopen_world,
                        .destroy = destroy_world},
     [STORE_EMBEDDED] = {.name = "simulated embedded store",
-                        .traits = {.transactional = true, .looks = true, .drops_finished = true},
+                        .traits = {.transactional = true, .looks = true, .keeps_ledger = true,
+                                   .drops_finished = true},
                         .create = create_world,
                         .store = store_of_world,
                         .reopen = reopen_world,

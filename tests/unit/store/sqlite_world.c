@@ -82,7 +82,11 @@ static void destroy(void *context)
 
 const struct store_factory sqlite_factory = {
     .name = "embedded",
-    .traits = {.transactional = true, .looks = true, .drops_finished = true},
+    .traits = {.transactional = true,
+               .looks = true,
+               .keeps_ledger = true,
+               .scans_in_order = true,
+               .drops_finished = true},
     .create = create,
     .store = store_of,
     .reopen = reopen,

@@ -41,10 +41,20 @@ static void add_applied(struct store_bench *bench, const char *log_id, enum appl
     bench_commit(bench);
 }
 
+// Claims about the ledger do not apply to a store without one.
+static struct store_bench *ledger_bench(void **state)
+{
+    struct store_bench *bench = *state;
+    if (!bench->factory->traits.keeps_ledger) {
+        skip();
+    }
+    return bench;
+}
+
 // Ranges are drawn short and long, overlapping, touching, contained, several a call.
 static void applied_ranges_are_the_set_of_what_was_added(void **state)
 {
-    struct store_bench *bench = *state;
+    struct store_bench *bench = ledger_bench(state);
     static bool expected[NUMBERS_MAX + 1];
     struct rand rand;
     rand_seed(&rand, test_seed());
@@ -78,7 +88,7 @@ static void applied_ranges_are_the_set_of_what_was_added(void **state)
 
 static void logs_and_topics_are_applied_apart(void **state)
 {
-    struct store_bench *bench = *state;
+    struct store_bench *bench = ledger_bench(state);
     static bool low[NUMBERS_MAX + 1] = {[1] = true, [2] = true};
     static bool high[NUMBERS_MAX + 1] = {[2] = true, [3] = true};
     add_applied(bench, "log", APPLIED_ORDERS, &(struct range){1, 2}, 1);
@@ -93,7 +103,7 @@ static void logs_and_topics_are_applied_apart(void **state)
 
 static void neighbouring_ranges_become_one(void **state)
 {
-    struct store_bench *bench = *state;
+    struct store_bench *bench = ledger_bench(state);
     add_applied(bench, "log", APPLIED_ORDERS, &(struct range){10, 20}, 1);
     add_applied(bench, "log", APPLIED_ORDERS, &(struct range){22, 30}, 1); // a gap of one
     struct ranges ranges;
@@ -125,7 +135,7 @@ static void add_tally(struct store_bench *bench, const char *log_id, enum outcom
 
 static void tallies_add_up_beyond_64_bits(void **state)
 {
-    struct store_bench *bench = *state;
+    struct store_bench *bench = ledger_bench(state);
     struct currency usd = currency_usd();
     const __int128 amount = (__int128)INT64_MAX - 7;
     for (int i = 0; i < 5; i++) {
