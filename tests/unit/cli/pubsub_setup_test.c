@@ -233,6 +233,23 @@ static void names_may_be_configured_short_or_in_full(void **state)
     assert_int_equal(rig->pair.difference_count, 0);
 }
 
+static int64_t wanted_ack_deadline(int64_t us)
+{
+    const struct setup_wishes wishes = {.ack_deadline_us = us};
+    struct setup_pair pair;
+    setup_pair_init(&pair, &wishes, BUS_ORDERS);
+    return pair.wanted.ack_deadline_us;
+}
+
+// Else a deadline of 10.5 s would differ from what the service makes of it, for ever.
+static void ack_deadline_is_rounded_up_to_whole_seconds(void **state)
+{
+    (void)state;
+    assert_int_equal(wanted_ack_deadline(60 * US_PER_SECOND - 1), 60 * US_PER_SECOND);
+    assert_int_equal(wanted_ack_deadline(60 * US_PER_SECOND), 60 * US_PER_SECOND);
+    assert_int_equal(wanted_ack_deadline(60 * US_PER_SECOND + 1), 61 * US_PER_SECOND);
+}
+
 static void what_somebody_else_has_just_made_is_fine(void **state)
 {
     struct rig *rig = *state;
@@ -293,6 +310,7 @@ int main(void)
         CLAIM(retention_may_be_longer_than_wanted_but_not_shorter),
         CLAIM(what_till_does_not_mind_is_left_when_something_else_is_changed),
         CLAIM(names_may_be_configured_short_or_in_full),
+        CLAIM(ack_deadline_is_rounded_up_to_whole_seconds),
         CLAIM(what_somebody_else_has_just_made_is_fine),
         CLAIM(refusals_name_the_thing_and_what_to_do),
         CLAIM(service_that_is_away_is_said_to_be),
