@@ -65,7 +65,7 @@ static bool has_folder(const char *path)
     return access(path, F_OK) == 0;
 }
 
-// --- the wire -----------------------------------------------------------------------------------------
+// --- the wire ------------------------------------------------------------------------------------
 
 // An OPTIONS request of native protocol v4; its answer is SUPPORTED, opcode 6.
 static void ask_for_options(int fd)
@@ -92,7 +92,7 @@ static int connect_to(const struct cassandra_server *server)
     return fd;
 }
 
-// --- one node -----------------------------------------------------------------------------------------
+// --- one node ------------------------------------------------------------------------------------
 
 static void rows_come_back_as_text(void **state)
 {
@@ -159,7 +159,7 @@ static void a_paused_node_lets_in_and_answers_after_its_resume(void **state)
     (void)close(fd);
 }
 
-// --- ends ---------------------------------------------------------------------------------------------
+// --- ends ----------------------------------------------------------------------------------------
 
 static void a_cluster_is_gone_after_its_stop(void **state)
 {
@@ -217,7 +217,7 @@ static void a_shared_node_is_started_once_and_stays(void **state)
     assert_int_equal(unsetenv("TILL_TEST_CASSANDRA_DIR"), 0);
 }
 
-// --- three nodes ----------------------------------------------------------------------------------------
+// --- three nodes ---------------------------------------------------------------------------------
 
 #define READ_ROLES "SELECT role FROM system_auth.roles WHERE role = 'cassandra';"
 

@@ -30,7 +30,7 @@ static _Noreturn void give_up(const char *what, const char *said)
     abort();
 }
 
-// --- running the script -----------------------------------------------------------------------------
+// --- running the script --------------------------------------------------------------------------
 
 struct command {
     const char *arguments[ARGUMENTS_MAX + 1]; // the script first, NULL last
@@ -141,7 +141,7 @@ static char *must_run(const struct command *command)
     return outcome.output;
 }
 
-// --- being there ------------------------------------------------------------------------------------
+// --- being there ---------------------------------------------------------------------------------
 
 void cassandra_server_require(void)
 {
@@ -159,7 +159,7 @@ void cassandra_server_require(void)
     }
 }
 
-// --- a cluster ----------------------------------------------------------------------------------------
+// --- a cluster -----------------------------------------------------------------------------------
 
 static struct cassandra_server *create(unsigned nodes)
 {
@@ -284,7 +284,7 @@ void cassandra_server_path(const struct cassandra_server *server, const char *na
     assert(size > 0 && size < PATH_MAX);
 }
 
-// --- statements ------------------------------------------------------------------------------------------
+// --- statements ----------------------------------------------------------------------------------
 
 bool cassandra_server_try_cql(struct cassandra_server *server,
                               const struct cassandra_cql_options *options, const char *statements,
@@ -335,7 +335,7 @@ void cassandra_server_keyspace(struct cassandra_server *server,
     free(cassandra_server_cql(server, statement));
 }
 
-// --- a node -------------------------------------------------------------------------------------------------
+// --- a node --------------------------------------------------------------------------------------
 
 static void command_node(struct cassandra_server *server, const char *name, unsigned node)
 {
