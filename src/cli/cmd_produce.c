@@ -1,4 +1,5 @@
-// till produce: messages from files to a topic, into the data directory itself or through its owner.
+// till produce: messages from files to a topic, into the data directory itself or through its owner, or to
+// Pub/Sub, which needs no directory.
 #include "engine.h"
 #include "ingest_client.h"
 #include "publisher.h"
@@ -126,17 +127,20 @@ static enum err send_all(struct command_context *context, const struct service_o
 
 // --- the command ------------------------------------------------------------------------------------
 
-// Into the directory itself when it is free, else through the process that owns it.
+// To Pub/Sub, or into the directory itself when it is free, else through the process that owns it.
 static enum err publish(struct command_context *context, const struct service_options *options,
                         uint64_t *out_published, struct why *why)
 {
     struct engine engine = {.dir = {.lock_fd = -1}};
     struct why owner_why = {0};
-    enum err err = engine_open(context, "till produce", false, &engine, why);
+    bool on_pubsub = context->config->bus_kind == BUS_KIND_PUBSUB;
+    struct engine_needs needs = {0};
+    needs.pubsub.publish[context->line->choice == 0 ? BUS_ORDERS : BUS_PAYMENTS] = true;
+    enum err err = engine_open(context, "till produce", &needs, &engine, why);
     if (err == ERR_OK) {
         err = publish_all(context, &engine, options, out_published, why);
         engine_close(&engine);
-        return err;
+        return on_pubsub ? pubsub_explain(err, why) : err;
     }
     if (err != ERR_LOCKED) {
         return err;

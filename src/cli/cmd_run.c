@@ -1,4 +1,4 @@
-// till run: the whole pipeline in one process; till consume: parts of it.
+// till run: the whole pipeline in one process; till consume and till sweep: parts of it.
 #include "data_dir.h"
 #include "engine.h"
 #include "report_text.h"
@@ -9,7 +9,7 @@ static enum err print_report(struct command_context *context, const struct data_
                              struct why *why)
 {
     struct report *report = NULL;
-    enum err err = engine_report(dir, context->clock, context->arena, &report, why);
+    enum err err = engine_report(context, dir, &report, why);
     if (err != ERR_OK) {
         return err;
     }
@@ -25,7 +25,9 @@ static enum err print_report(struct command_context *context, const struct data_
 
 static void say_what_next(struct command_context *context, const struct data_dir *dir)
 {
-    command_say(context, "\nThe data lies in %s (topics.db and facts.db). Try next:", dir->path);
+    bool embedded = context->config->bus_kind == BUS_KIND_EMBEDDED;
+    command_say(context, "\nThe data lies in %s (%sfacts.db). Try next:", dir->path,
+                embedded ? "topics.db and " : "");
     command_say(context, "  till query --status UNPAID --limit 5 --data-dir %s", dir->path);
     command_say(context, "  till dlq list --limit 5 --data-dir %s", dir->path);
     command_say(context, "  sqlite3 -readonly %s 'SELECT * FROM orders_payments_facts LIMIT 5'",
@@ -46,11 +48,26 @@ static enum err run_and_close(struct command_context *context, struct engine *en
     return err;
 }
 
+// All of the pipeline, and the topics that the sources feed.
+static struct engine_needs needs_of_run(const struct options *given)
+{
+    bool any = given->from.count > 0 || given->generate > 0;
+    return (struct engine_needs){
+        .store = true,
+        .pubsub = {.publish = {[BUS_ORDERS] = any || given->orders.count > 0,
+                               [BUS_PAYMENTS] = any || given->payments.count > 0,
+                               [BUS_ORDERS_DLQ] = true,
+                               [BUS_PAYMENTS_DLQ] = true},
+                   .receive = {true, true, true, true}},
+    };
+}
+
 enum err cmd_run(struct command_context *context, struct why *why)
 {
     struct engine engine;
     struct service_options options;
-    enum err err = engine_open(context, "till run", true, &engine, why);
+    const struct engine_needs needs = needs_of_run(context->options);
+    enum err err = engine_open(context, "till run", &needs, &engine, why);
     if (err != ERR_OK) {
         return err;
     }
@@ -73,22 +90,60 @@ enum err cmd_run(struct command_context *context, struct why *why)
     return err;
 }
 
+// Refused messages and unmatched payments are published as dead letters.
+static struct engine_needs needs_of_parts(bool orders, bool payments, bool sweep, bool dead_letters)
+{
+    return (struct engine_needs){
+        .store = true,
+        .pubsub =
+            {.publish =
+                 {[BUS_ORDERS_DLQ] = orders, [BUS_PAYMENTS_DLQ] = orders || payments || sweep},
+             .receive = {[BUS_ORDERS] = orders,
+                         [BUS_PAYMENTS] = payments,
+                         [BUS_ORDERS_DLQ] = dead_letters,
+                         [BUS_PAYMENTS_DLQ] = dead_letters}},
+    };
+}
+
 enum { CONSUME_ORDERS, CONSUME_PAYMENTS, CONSUME_DLQ, CONSUME_ALL };
 
 enum err cmd_consume(struct command_context *context, struct why *why)
 {
     struct engine engine;
     struct service_options options;
-    enum err err = engine_open(context, "till consume", true, &engine, why);
+    unsigned what = context->line->choice;
+    bool all = what == CONSUME_ALL;
+    bool orders = all || what == CONSUME_ORDERS;
+    bool payments = all || what == CONSUME_PAYMENTS;
+    bool dead_letters = all || what == CONSUME_DLQ;
+    const struct engine_needs needs = needs_of_parts(orders, payments, all, dead_letters);
+    enum err err = engine_open(context, "till consume", &needs, &engine, why);
     if (err != ERR_OK) {
         return err;
     }
-    unsigned what = context->line->choice;
     engine_service_options(context, &engine, &options);
-    options.limits.orders = what == CONSUME_ORDERS || what == CONSUME_ALL;
-    options.limits.payments = what == CONSUME_PAYMENTS || what == CONSUME_ALL;
-    options.dead_letters = what == CONSUME_DLQ || what == CONSUME_ALL;
-    options.sweep = what == CONSUME_ALL;
+    options.limits.orders = orders;
+    options.limits.payments = payments;
+    options.dead_letters = dead_letters;
+    options.sweep = all;
+    return run_and_close(context, &engine, &options, why);
+}
+
+enum err cmd_sweep(struct command_context *context, struct why *why)
+{
+    struct engine engine;
+    struct service_options options;
+    const struct engine_needs needs = needs_of_parts(false, false, true, false);
+    enum err err = engine_open(context, "till sweep", &needs, &engine, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    engine_service_options(context, &engine, &options);
+    options.limits.orders = false;
+    options.limits.payments = false;
+    options.dead_letters = false;
+    options.rules.lanes_rest = true; // the directory is ours: no lane can run now
+    options.idle_us = 0;
     return run_and_close(context, &engine, &options, why);
 }
 

@@ -100,6 +100,7 @@ enum err cmd_run(struct command_context *context, struct why *why);
 enum err cmd_setup(struct command_context *context, struct why *why);
 enum err cmd_produce(struct command_context *context, struct why *why);
 enum err cmd_consume(struct command_context *context, struct why *why);
+enum err cmd_sweep(struct command_context *context, struct why *why);
 enum err cmd_dlq_list(struct command_context *context, struct why *why);
 enum err cmd_dlq_show(struct command_context *context, struct why *why);
 enum err cmd_query(struct command_context *context, struct why *why);

@@ -39,9 +39,10 @@ static const struct command commands[] = {
     {
         .name = "setup",
         .summary = "make what a run needs: topics and subscriptions on Pub/Sub",
-        .description = "Creates what is missing, and shows field by field what is there and differs. "
-                       "Ends with exit code 3 when something differs and was left as found. Deletes "
-                       "nothing. With the embedded broker nothing needs to be set up.",
+        .description =
+            "Creates what is missing, and shows field by field what is there and differs. "
+            "Ends with exit code 3 when something differs and was left as found. Deletes "
+            "nothing. With the embedded broker nothing needs to be set up.",
         .options = OPTIONS(OPTION_dry_run, OPTION_apply, BUS_OPTIONS, OPTION_data_dir,
                            OPTION_output, OPTION_quiet, OPTION_config, OPTION_set),
         .examples = EXAMPLES({"till setup --bus pubsub --dry-run", "what would be done?"},
@@ -77,6 +78,19 @@ static const struct command commands[] = {
         .examples = EXAMPLES({"till consume all --once", "settle what lies there, then end"}),
         .reads_config = true,
         .run = cmd_consume,
+    },
+    {
+        .name = "sweep",
+        .summary = "declare payments unmatched whose grace time has passed",
+        .description = "Does only what `till consume all` does beside consuming: publishes a dead "
+                       "letter for each payment whose order has not come. Payments are held back "
+                       "while the orders that were applied are older than they are, at most for "
+                       "match.max_hold. With --once it ends when nothing is due.",
+        .options = OPTIONS(OPTION_data_dir, OPTION_once, OPTION_match_grace, BUS_OPTIONS,
+                           OPTION_run_drain_timeout, OPTION_quiet, OPTION_config, OPTION_set),
+        .examples = EXAMPLES({"till sweep --once", "declare what is due, then end"}),
+        .reads_config = true,
+        .run = cmd_sweep,
     },
     {
         .group = "dlq",
@@ -116,7 +130,8 @@ static const struct command commands[] = {
         .summary = "show where every message and every cent stands, and whether it balances",
         .description = "Holds two independent counts against each other: what each transaction "
                        "noted, and what the tables hold. Ends with exit code 3 when they differ.",
-        .options = OPTIONS(OPTION_data_dir, OPTION_quiet, OPTION_config, OPTION_set),
+        .options =
+            OPTIONS(OPTION_data_dir, OPTION_bus_kind, OPTION_quiet, OPTION_config, OPTION_set),
         .examples = EXAMPLES({"till report", "is everything there?"}),
         .reads_config = true,
         .run = cmd_report,

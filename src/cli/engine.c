@@ -6,6 +6,7 @@
 #include "generator.h"
 #include "line_source.h"
 #include "progress.h"
+#include "pubsub_settings.h"
 #include "rand.h"
 #include "report_text.h"
 #include "signals.h"
@@ -21,30 +22,54 @@
 // Sources are held back while a subscription is this many messages behind: the log stays short, and
 // a burst still goes in at the speed of the disk.
 #define SOURCE_BACKLOG_SOFT_MAX 100000u
+#define PUBSUB_IDLE_US          (5 * US_PER_SECOND)
+#define PUBSUB_QUIET_US         (5 * US_PER_SECOND)
 
-enum err engine_open(struct command_context *context, const char *owner, bool with_store,
-                     struct engine *out_engine, struct why *why)
+static bool on_pubsub(const struct command_context *context)
+{
+    return context->config->bus_kind == BUS_KIND_PUBSUB;
+}
+
+static enum err open_embedded(const struct command_context *context, struct engine *engine,
+                              struct why *why)
 {
     const struct config *config = context->config;
-    struct engine engine = {.dir = {.lock_fd = -1}};
-    enum err err = data_dir_own(config->data_dir, owner, &engine.dir, why);
-    if (err != ERR_OK) {
-        return err;
-    }
-    struct bus_embedded_options bus_options = {
-        .path = engine.dir.topics_path,
+    const struct bus_embedded_options options = {
+        .path = engine->dir.topics_path,
         .clock = context->clock,
         .lease_us = config->broker_lease,
         .backlog_max = (uint64_t)config->broker_backlog_max,
         .size_max = (uint64_t)config->broker_size_max,
     };
-    err = bus_embedded_open(&bus_options, &engine.bus, why);
-    if (err == ERR_OK && with_store) {
-        struct store_sqlite_options store_options = {
-            .path = engine.dir.facts_path,
-            .without_by_customer = !config->store_customer_index,
-        };
-        err = store_sqlite_open(&store_options, &engine.store, why);
+    return bus_embedded_open(&options, &engine->bus, why);
+}
+
+static enum err open_store(const struct command_context *context, struct engine *engine,
+                           struct why *why)
+{
+    const struct store_sqlite_options options = {
+        .path = engine->dir.facts_path,
+        .without_by_customer = !context->config->store_customer_index,
+    };
+    return store_sqlite_open(&options, &engine->store, why);
+}
+
+enum err engine_open(struct command_context *context, const char *owner,
+                     const struct engine_needs *needs, struct engine *out_engine, struct why *why)
+{
+    struct engine engine = {.dir = {.lock_fd = -1}};
+    struct bus_pubsub_options pubsub = {0};
+    enum err err = on_pubsub(context) ? pubsub_settings_read(context, &pubsub, why)
+                                      : pubsub_settings_check_flags(context, why);
+    if (err == ERR_OK && (needs->store || !on_pubsub(context))) {
+        err = data_dir_own(context->config->data_dir, owner, &engine.dir, why);
+    }
+    if (err == ERR_OK) {
+        err = on_pubsub(context) ? pubsub_start(context, &pubsub, &needs->pubsub, &engine.bus, why)
+                                 : open_embedded(context, &engine, why);
+    }
+    if (err == ERR_OK && needs->store) {
+        err = open_store(context, &engine, why);
     }
     if (err != ERR_OK) {
         engine_close(&engine);
@@ -56,6 +81,9 @@ enum err engine_open(struct command_context *context, const char *owner, bool wi
 
 enum err engine_listen(struct command_context *context, struct engine *engine, struct why *why)
 {
+    if (on_pubsub(context)) {
+        return ERR_OK;
+    }
     struct ingest_options options = {.bus = engine->bus,
                                      .directory = engine->dir.path,
                                      .clock = context->clock,
@@ -69,6 +97,14 @@ void engine_close(struct engine *engine)
     store_close(&engine->store);
     bus_close(&engine->bus);
     data_dir_close(&engine->dir);
+}
+
+// An embedded broker knows at once that nothing is left; on Pub/Sub nothing must have come for a while.
+static int64_t idle_us(const struct command_context *context)
+{
+    return context->options->given[OPTION_idle] ? context->options->idle
+           : on_pubsub(context)                 ? PUBSUB_IDLE_US
+                                                : 0;
 }
 
 void engine_service_options(const struct command_context *context, const struct engine *engine,
@@ -85,6 +121,7 @@ void engine_service_options(const struct command_context *context, const struct 
     rules.max_hold_us = config->match_max_hold;
     rules.shards = (int32_t)config->match_shards;
     rules.dead_letter_age_max_us = config->dead_letters_max_age;
+    rules.quiet_us = on_pubsub(context) ? PUBSUB_QUIET_US : 0;
     *out_options = (struct service_options){
         .bus = engine->bus,
         .store = engine->store,
@@ -98,6 +135,7 @@ void engine_service_options(const struct command_context *context, const struct 
         .sweep = true,
         .dead_letters = true,
         .once = context->options->once,
+        .idle_us = idle_us(context),
         .rate_per_second = (uint64_t)context->options->rate,
         .backlog_soft_max = SOURCE_BACKLOG_SOFT_MAX,
     };
@@ -274,6 +312,7 @@ enum err engine_run(struct command_context *context, const struct service_option
         command_say(context, "stopping: finishing what is in hand (again to end at once)");
     }
     err = service_finish(&service, context->config->run_drain_timeout, out_figures, why);
+    err = on_pubsub(context) ? pubsub_explain(err, why) : err;
     if (err != ERR_DRAIN_TIMEOUT) {
         struct progress_numbers numbers;
         progress_numbers_of(&run, out_figures, &numbers);
@@ -292,23 +331,37 @@ void engine_abandon(struct command_context *context, const struct why *why)
 
 // --- report -------------------------------------------------------------------------------------
 
-enum err engine_report(const struct data_dir *dir, struct clock clock, struct arena *arena,
+// NULL when the messages are elsewhere.
+static enum err view_bus(const struct command_context *context, const struct data_dir *dir,
+                         struct bus **out_bus, struct why *why)
+{
+    const struct bus_embedded_options options = {
+        .path = dir->topics_path, .clock = context->clock, .read_only = true};
+    if (on_pubsub(context)) {
+        return ERR_OK;
+    }
+    enum err err = bus_embedded_open(&options, out_bus, why);
+    return err != ERR_NOT_FOUND
+               ? err
+               : why_set(why, err, "there is no %s; when messages are on Pub/Sub, add --bus pubsub",
+                         dir->topics_path);
+}
+
+enum err engine_report(const struct command_context *context, const struct data_dir *dir,
                        struct report **out_report, struct why *why)
 {
     struct store_reader *reader = NULL;
     struct bus *bus = NULL;
-    struct bus_embedded_options bus_options = {
-        .path = dir->topics_path, .clock = clock, .read_only = true};
     struct report *report = calloc(1, sizeof(*report));
     enum err err = report != NULL ? ERR_OK : why_set(why, ERR_NO_MEMORY, "out of memory");
     if (err == ERR_OK) {
         err = store_reader_open_sqlite(dir->facts_path, &reader, why);
     }
     if (err == ERR_OK) {
-        err = bus_embedded_open(&bus_options, &bus, why);
+        err = view_bus(context, dir, &bus, why);
     }
     if (err == ERR_OK) {
-        err = report_build(reader, bus, arena, report, why);
+        err = report_build(reader, bus, context->arena, report, why);
     }
     bus_close(&bus);
     store_reader_close(&reader);

@@ -1,5 +1,5 @@
-// What a command needs to run the pipeline on a data directory: its lock, the bus and the store, in
-// the order in which they are opened and closed.
+// What a command needs to run the pipeline: the lock of a data directory, the store in it, and the bus,
+// which is in the directory too or on Pub/Sub, in the order in which they are opened and closed.
 #ifndef TILL_ENGINE_H
 #define TILL_ENGINE_H
 
@@ -8,24 +8,33 @@
 #include "data_dir.h"
 #include "ingest.h"
 #include "line_source.h"
+#include "pubsub_start.h"
 #include "report.h"
 #include "service.h"
 #include "store.h"
 
 struct engine {
-    struct data_dir dir;
+    struct data_dir dir; // not owned when nothing of it is needed
     struct bus *bus;
     struct store *store;   // NULL when the command only publishes
     struct ingest *ingest; // NULL unless engine_listen was called
 };
 
-// Owns the directory in the name of `owner` ("till run") and opens topics.db, and facts.db when
-// `with_store`.
-MUST_USE enum err engine_open(struct command_context *context, const char *owner, bool with_store,
-                              struct engine *out_engine, struct why *why);
+struct engine_needs {
+    bool store;
+    struct pubsub_needs pubsub; // topics and subscriptions that have to be there on Pub/Sub
+};
+
+// Opens the bus that the configuration names, and facts.db with needs->store. Owns the data directory in
+// the name of `owner` ("till run") when one of the two lies in it. On Pub/Sub it says where that is, and
+// the errors of pubsub_start.h apply.
+MUST_USE enum err engine_open(struct command_context *context, const char *owner,
+                              const struct engine_needs *needs, struct engine *out_engine,
+                              struct why *why);
 void engine_close(struct engine *engine); // accepts a zeroed or half-opened one
 
-// Takes messages of other processes from now on, until the engine is closed.
+// Takes messages of other processes from now on, until the engine is closed. Does nothing on Pub/Sub, to
+// which they publish themselves.
 MUST_USE enum err engine_listen(struct command_context *context, struct engine *engine,
                                 struct why *why);
 
@@ -44,9 +53,9 @@ MUST_USE enum err engine_open_sources(struct command_context *context, enum line
                                       struct service_options *options, struct why *why);
 void engine_close_sources(struct service_options *options);
 
-// The conservation report of a directory, read beside its owner or without one. Allocated; free()
-// it. The arena holds what it points to.
-MUST_USE enum err engine_report(const struct data_dir *dir, struct clock clock, struct arena *arena,
+// The conservation report of a directory, read beside its owner or without one. When the bus is Pub/Sub
+// only the store's side is in it. Allocated; free() it. The arena holds what it points to.
+MUST_USE enum err engine_report(const struct command_context *context, const struct data_dir *dir,
                                 struct report **out_report, struct why *why);
 
 // Ends a command's process while threads that can't be waited for still use its memory.

@@ -4,6 +4,7 @@
 #include "pubsub_identity.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static const char *or_null(const char *value)
 {
@@ -23,6 +24,26 @@ static void read_names(const struct config *config, const char *topics[BUS_TOPIC
     subscriptions[BUS_PAYMENTS_DLQ] = config->pubsub_payments_dlq_subscription;
 }
 
+// The rules of the client know no flags.
+static void add_flag(struct why *why)
+{
+    static const struct {
+        struct text end;
+        const char *flag;
+    } hints[] = {{TEXT("confirm that it is meant"), " with --allow-emulator"},
+                 {TEXT("or set PUBSUB_PROJECT_ID"), " (--project, or the key pubsub.project)"}};
+    for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++) {
+        size_t size = strlen(why->text);
+        size_t end = hints[i].end.size;
+        if (size >= end && memcmp(why->text + size - end, hints[i].end.data, end) == 0) {
+            char text[sizeof(why->text)];
+            memcpy(text, why->text, sizeof(text));
+            (void)why_set(why, why->code, "%s%s", text, hints[i].flag);
+            return;
+        }
+    }
+}
+
 static enum err read_target(const struct command_context *context, struct pubsub_target *out_target,
                             struct why *why)
 {
@@ -33,7 +54,11 @@ static enum err read_target(const struct command_context *context, struct pubsub
         .emulator_confirmed = context->options->allow_emulator,
         .anonymous = config->pubsub_identity == PUBSUB_IDENTITY_NONE,
     };
-    return pubsub_target_resolve(&wishes, getenv, out_target, why);
+    enum err err = pubsub_target_resolve(&wishes, getenv, out_target, why);
+    if (err == ERR_CONFIG && why != NULL) {
+        add_flag(why);
+    }
+    return err;
 }
 
 enum err pubsub_settings_read(const struct command_context *context,
@@ -68,9 +93,6 @@ enum err pubsub_settings_check_flags(const struct command_context *context, stru
 {
     static const enum option_id flags[] = {OPTION_pubsub_project, OPTION_pubsub_endpoint,
                                            OPTION_allow_emulator};
-    if (context->config->bus_kind == BUS_KIND_PUBSUB) {
-        return ERR_OK;
-    }
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
         if (context->options->given[flags[i]]) {
             return why_set(why, ERR_USAGE,

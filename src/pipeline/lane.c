@@ -6,7 +6,8 @@
 #include <assert.h>
 #include <string.h>
 
-#define SLICE_MAX BATCH_COUNT_MAX
+#define SLICE_MAX       BATCH_COUNT_MAX
+#define RECOVER_WAIT_US 100000
 
 static enum applied_topic applied_topic_of(enum bus_topic source)
 {
@@ -135,6 +136,14 @@ static void tally_item(struct tallies *tallies, const struct batch_item *item)
     tallies->items[tallies->count++] = tally;
 }
 
+// Where messages have no numbers a redelivery counts as one more duplicate, or refusal. What was stored
+// is counted once all the same, since the count is in the transaction of its effect.
+static struct text tally_log(const struct lane *lane)
+{
+    struct text log_id = lane->matcher.bus->log_id;
+    return log_id.size > 0 ? log_id : TEXT("unnumbered");
+}
+
 static enum err write_tallies(struct lane *lane, const struct batch_item *items, size_t count,
                               struct arena *arena, struct why *why)
 {
@@ -147,8 +156,8 @@ static enum err write_tallies(struct lane *lane, const struct batch_item *items,
     for (size_t i = 0; i < count; i++) {
         tally_item(&tallies, &items[i]);
     }
-    return store_add_tallies(lane->matcher.store, lane->matcher.bus->log_id, tallies.items,
-                             tallies.count, why);
+    return store_add_tallies(lane->matcher.store, tally_log(lane), tallies.items, tallies.count,
+                             why);
 }
 
 // Adds the slice's message numbers of one topic as ranges, neighbours joined.
@@ -179,11 +188,9 @@ static enum err write_applied(struct lane *lane, enum applied_topic topic,
 static enum err write_ledger(struct lane *lane, const struct batch_item *items, size_t count,
                              struct arena *arena, struct why *why)
 {
-    if (lane->matcher.bus->log_id.size == 0) {
-        return ERR_OK; // this bus doesn't number its messages
-    }
+    bool numbered = lane->matcher.bus->log_id.size > 0;
     enum err err = write_tallies(lane, items, count, arena, why);
-    for (size_t topic = 0; err == ERR_OK && topic < APPLIED_TOPIC_COUNT; topic++) {
+    for (size_t topic = 0; numbered && err == ERR_OK && topic < APPLIED_TOPIC_COUNT; topic++) {
         err = write_applied(lane, (enum applied_topic)topic, items, count, arena, why);
     }
     return err;
@@ -304,14 +311,44 @@ static void count_batch(struct lane *lane, const struct batch *batch)
     atomic_fetch_add(&lane->counters.times_unparsed, batch->remarks.times_unparsed);
 }
 
-// An orders subscription that was empty when it was asked had given out everything published before.
-static void raise_watermark(struct lane *lane, const struct batch *batch)
+// Messages in no order: neither the newest one nor an empty pull tells what is still to come. The oldest
+// one of a while does: while a backlog is worked off there are old ones among those that come.
+static int64_t watch_orders(struct lane *lane, const struct batch *batch)
 {
-    int64_t reached_us = batch->orders_pulled && batch->order_count == 0 ? batch->pulled_us : 0;
+    int64_t reached_us = 0;
+    if (lane->watched_since_us == 0) {
+        lane->watched_since_us = lane->oldest_seen_us = batch->pulled_us;
+    }
+    for (size_t i = 0; i < batch->order_count; i++) {
+        int64_t published_us = batch->items[i].message->published_us;
+        lane->oldest_seen_us =
+            published_us < lane->oldest_seen_us ? published_us : lane->oldest_seen_us;
+    }
+    if (batch->pulled_us - lane->watched_since_us >= lane->matcher.rules->quiet_us) {
+        reached_us = lane->oldest_seen_us;
+        lane->watched_since_us = lane->oldest_seen_us = batch->pulled_us;
+    }
+    return reached_us;
+}
+
+// An orders subscription that was empty when it was asked had given out everything published before.
+static int64_t newest_order(const struct batch *batch)
+{
+    int64_t reached_us = batch->order_count == 0 ? batch->pulled_us : 0;
     for (size_t i = 0; i < batch->order_count; i++) {
         int64_t published_us = batch->items[i].message->published_us;
         reached_us = published_us > reached_us ? published_us : reached_us;
     }
+    return reached_us;
+}
+
+static void raise_watermark(struct lane *lane, const struct batch *batch)
+{
+    if (!batch->orders_pulled) {
+        return;
+    }
+    int64_t reached_us =
+        lane->matcher.rules->quiet_us > 0 ? watch_orders(lane, batch) : newest_order(batch);
     lane->watermark_us = reached_us > lane->watermark_us ? reached_us : lane->watermark_us;
 }
 
@@ -396,23 +433,48 @@ static enum err apply_suspect(struct lane *lane, struct batch *batch, struct why
                : err;
 }
 
+// Whether both were empty for long enough to count as such. Waits a little if not.
+static enum err found_empty(struct lane *lane, const bool empty[2], int64_t *in_out_since_ns,
+                            bool *out_empty, struct why *why)
+{
+    int64_t now_ns = clock_mono_ns(&lane->matcher.clock);
+    bool both = empty[0] && empty[1];
+    if (!both) {
+        *in_out_since_ns = now_ns;
+    }
+    *out_empty = both && now_ns - *in_out_since_ns >= lane->matcher.rules->quiet_us * 1000;
+    return both && !*out_empty ? bus_wait(lane->matcher.bus, RECOVER_WAIT_US, why) : ERR_OK;
+}
+
+static enum err recover_one(struct lane *lane, struct batch *batch,
+                            const struct batch_limits *limits, bool *out_empty, struct why *why)
+{
+    *out_empty = !limits->orders && !limits->payments;
+    if (*out_empty) {
+        return ERR_OK;
+    }
+    enum err err = batch_pull(batch, lane->matcher.bus, limits, why);
+    *out_empty = err == ERR_OK && batch->count == 0;
+    return err == ERR_OK && batch->count > 0 ? apply_suspect(lane, batch, why) : err;
+}
+
 enum err lane_recover(struct lane *lane, struct batch *batch, const struct batch_limits *limits,
                       struct why *why)
 {
     size_t left = lane->careful_left > 0 ? limits->count_max : 0;
-    bool empty[2] = {!limits->orders, !limits->payments};
+    int64_t since_ns = clock_mono_ns(&lane->matcher.clock);
+    bool all_empty = false;
     enum err err = ERR_OK;
-    while (err == ERR_OK && left > 0 && !(empty[0] && empty[1])) {
+    while (err == ERR_OK && left > 0 && !all_empty) {
+        bool empty[2] = {true, true};
         for (size_t which = 0; err == ERR_OK && which < 2; which++) {
             struct batch_limits one = {1, limits->size_max, which == 0 && limits->orders,
                                        which == 1 && limits->payments};
-            err = batch_pull(batch, lane->matcher.bus, &one, why);
-            if (err == ERR_OK && batch->count > 0) {
-                err = apply_suspect(lane, batch, why);
-                left -= left > 0;
-            } else {
-                empty[which] = true;
-            }
+            err = recover_one(lane, batch, &one, &empty[which], why);
+            left -= left > 0 && !empty[which];
+        }
+        if (err == ERR_OK) {
+            err = found_empty(lane, empty, &since_ns, &all_empty, why);
         }
     }
     if (err == ERR_OK && lane->careful_left > 0) {

@@ -37,7 +37,10 @@ struct lane {
     bool starts_pending;  // a start is counted that no commit has cleared yet
     size_t careful_left;  // messages to take one by one, because the last start did not survive
     int64_t watermark_us; // orders published before this are applied, as far as this lane knows
-    size_t slice_max;     // items a transaction; shrinks when partitions don't fit, grows back
+    // With rules.quiet_us: since when orders are watched, and the oldest seen since then.
+    int64_t watched_since_us;
+    int64_t oldest_seen_us;
+    size_t slice_max; // items a transaction; shrinks when partitions don't fit, grows back
     struct lane_counters counters;
 };
 
@@ -63,7 +66,7 @@ void lane_abandon(struct lane *lane);
 MUST_USE enum err lane_apply(struct lane *lane, struct batch *batch, struct why *why);
 
 // After a start that died before its first commit: pulls, notes and applies messages one at a time,
-// until as many as a batch may hold have gone through or none is left, so that one that stops the
+// until as many as a batch may hold have gone through or none is left (has come for rules.quiet_us), so that one that stops the
 // process is found. Does nothing after a start that went well.
 MUST_USE enum err lane_recover(struct lane *lane, struct batch *batch,
                                const struct batch_limits *limits, struct why *why);

@@ -16,6 +16,11 @@ struct pipeline_rules {
     int64_t max_hold_us; // how long the sweeper waits for order lanes that are behind
     int32_t shards;      // of the index of waiting payments
     int64_t dead_letter_age_max_us;
+    // Where messages arrive in the background and in no order: how long to look before a subscription
+    // that gives nothing counts as empty, and orders published before as applied. 0: a pull tells.
+    int64_t quiet_us;
+    // No lane has to report now for payments to be declared unmatched, since none can be at work.
+    bool lanes_rest;
 };
 
 struct pipeline_rules pipeline_rules_default(void);

@@ -19,6 +19,7 @@ struct slot {
     struct batch batch;
     bool full;
     bool sources_were_done; // before the pull of this batch
+    int64_t empty_since_ns; // no pull gave a message or failed since then; of an empty batch
 };
 
 struct service {
@@ -36,6 +37,7 @@ struct service {
     pthread_t lane_thread;
     bool fetch_started;
     bool lane_started;
+    int64_t empty_since_ns; // of the fetch thread
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -155,10 +157,14 @@ static enum err fetch_once(struct service *service, struct slot *slot, int64_t *
     batch->pulled_us = clock_wall_us(&service->options.clock);
     enum err err = batch_fetch(batch, service->options.bus, &service->options.limits,
                                &service->options.rules, why);
+    int64_t now_ns = clock_mono_ns(&service->options.clock);
+    if (err != ERR_OK || batch->count > 0 || !slot->sources_were_done) {
+        service->empty_since_ns = now_ns;
+    }
+    slot->empty_since_ns = service->empty_since_ns;
     if (err != ERR_OK) {
         return err;
     }
-    int64_t now_ns = clock_mono_ns(&service->options.clock);
     bool reports = now_ns - *last_status_ns >= STATUS_US * 1000 ||
                    (service->options.once && slot->sources_were_done);
     *out_worth = batch->count > 0 || reports;
@@ -173,6 +179,7 @@ static void *fetch_main(void *argument)
     struct service *service = argument;
     (void)pthread_setname_np(pthread_self(), "till-fetch"); // only for people who look
     int64_t last_status_ns = 0;
+    service->empty_since_ns = clock_mono_ns(&service->options.clock);
     int64_t backoff_us = BACKOFF_FIRST_US;
     size_t turn = 0;
     while (!stopping(service)) {
@@ -237,8 +244,9 @@ static void give_back(struct service *service, struct slot *slot)
 static enum err work_on(struct service *service, struct slot *slot, int64_t *backoff_us,
                         struct why *why)
 {
+    int64_t empty_ns = clock_mono_ns(&service->options.clock) - slot->empty_since_ns;
     bool ends = service->options.once && slot->sources_were_done && slot->batch.count == 0 &&
-                !atomic_load(service->stop);
+                empty_ns >= service->options.idle_us * 1000 && !atomic_load(service->stop);
     bool retry = false;
     enum err err = worker_apply(&service->worker, &slot->batch, &retry, why);
     if (retry && err == ERR_OK) {
@@ -380,6 +388,7 @@ static enum err init(struct service *service, struct why *why)
         .limits = options->limits,
         .sweep = options->sweep,
         .dead_letters = options->dead_letters,
+        .idle_us = options->idle_us,
     };
     return worker_open(&service->worker, &worker, why);
 }

@@ -27,6 +27,7 @@ struct service_options {
     bool sweep;        // declare payments unmatched when their grace has passed
     bool dead_letters; // consume the dead-letter subscriptions
     bool once;         // end when the sources have ended, all is applied and nothing waits
+    int64_t idle_us;   // and every subscription was empty for this long; 0: the bus knows at once
     struct source *sources[SERVICE_PUBLISHERS_MAX]; // borrowed
     size_t source_count;
     uint64_t rate_per_second;     // of each source; 0: as fast as possible

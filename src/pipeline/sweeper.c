@@ -240,8 +240,9 @@ static enum err must_hold(struct sweeper *sweeper, struct waiting_bucket bucket,
     }
     size_t lanes = 0;
     int64_t watermark_us = 0;
-    enum err err = store_read_lane_status(sweeper->matcher.store, now_us - LANE_FRESH_US, &lanes,
-                                          &watermark_us, why);
+    int64_t since_us = rules->lanes_rest ? 0 : now_us - LANE_FRESH_US;
+    enum err err =
+        store_read_lane_status(sweeper->matcher.store, since_us, &lanes, &watermark_us, why);
     *out_hold = lanes == 0 || watermark_us < bucket.due_us - rules->grace_us;
     return err;
 }

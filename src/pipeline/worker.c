@@ -8,6 +8,7 @@ enum err worker_open(struct worker *worker, const struct worker_options *options
 {
     memset(worker, 0, sizeof(*worker));
     worker->options = *options;
+    worker->active_ns = clock_mono_ns(&options->clock);
     struct matcher matcher = {options->store, options->bus, options->rules, options->clock};
     enum err err = sweeper_init(&worker->sweeper, &matcher, options->log);
     if (err == ERR_OK) {
@@ -37,9 +38,24 @@ static void log_retry(struct worker *worker, const char *what, const struct why 
              LOG_STR("detail", why->text));
 }
 
+static void note_activity(struct worker *worker)
+{
+    worker->active_ns = clock_mono_ns(&worker->options.clock);
+}
+
+static bool is_quiet(const struct worker *worker)
+{
+    int64_t quiet_ns = clock_mono_ns(&worker->options.clock) - worker->active_ns;
+    return quiet_ns >= worker->options.idle_us * 1000;
+}
+
 enum err worker_apply(struct worker *worker, struct batch *batch, bool *out_retry, struct why *why)
 {
+    bool any = batch->count > 0;
     enum err err = lane_apply(&worker->lane, batch, why);
+    if (any) {
+        note_activity(worker);
+    }
     *out_retry = err_class_of(err) == ERR_CLASS_RETRY;
     if (!*out_retry) {
         return err;
@@ -49,14 +65,23 @@ enum err worker_apply(struct worker *worker, struct batch *batch, bool *out_retr
     return err_class_of(err) == ERR_CLASS_RETRY ? ERR_OK : err;
 }
 
+static uint64_t swept(const struct worker *worker)
+{
+    return atomic_load(&worker->sweeper.unmatched) + atomic_load(&worker->sweeper.matched);
+}
+
 static enum err sweep(struct worker *worker, bool final, struct why *why)
 {
     bool done = false;
     enum err err = ERR_OK;
+    uint64_t swept_before = swept(worker);
     while (err == ERR_OK && !done) {
         err = sweeper_step(&worker->sweeper, clock_wall_us(&worker->options.clock), final, &done,
                            why);
         done = done || !final;
+    }
+    if (swept(worker) != swept_before) {
+        note_activity(worker); // its dead letters are on their way
     }
     return err;
 }
@@ -67,6 +92,9 @@ static enum err consume_dead_letters(struct worker *worker, bool all, struct why
     enum err err = ERR_OK;
     do {
         err = dead_letter_consume(&worker->dead_letters, &count, why);
+        if (count > 0 || err != ERR_OK) {
+            note_activity(worker);
+        }
     } while (err == ERR_OK && all && count > 0);
     return err;
 }
@@ -108,26 +136,36 @@ static enum err nothing_unacked(struct worker *worker, enum bus_topic topic, boo
     return err;
 }
 
-enum err worker_finish(struct worker *worker, bool *out_finished, struct why *why)
+static enum err finish(struct worker *worker, bool *in_out_none, struct why *why)
 {
     const struct worker_options *options = &worker->options;
-    bool none = true;
     enum err err = ERR_OK;
     if (options->limits.orders) {
-        err = nothing_unacked(worker, BUS_ORDERS, &none, why);
+        err = nothing_unacked(worker, BUS_ORDERS, in_out_none, why);
     }
     if (err == ERR_OK && options->limits.payments) {
-        err = nothing_unacked(worker, BUS_PAYMENTS, &none, why);
+        err = nothing_unacked(worker, BUS_PAYMENTS, in_out_none, why);
     }
-    if (err == ERR_OK && none && options->sweep) {
-        err = sweep(worker, true, why);
+    if (err == ERR_OK && *in_out_none && options->limits.orders) {
+        err = lane_write_status(&worker->lane, why); // for a sweep by another process, later
     }
-    if (err == ERR_OK && none && options->dead_letters) {
+    if (err == ERR_OK && *in_out_none && options->sweep) {
+        err = sweep(worker, options->limits.orders, why);
+    }
+    if (err == ERR_OK && *in_out_none && options->dead_letters) {
         err = consume_dead_letters(worker, true, why);
     }
-    *out_finished = err == ERR_OK && none;
+    return err;
+}
+
+enum err worker_finish(struct worker *worker, bool *out_finished, struct why *why)
+{
+    bool none = is_quiet(worker);
+    enum err err = none ? finish(worker, &none, why) : ERR_OK;
+    *out_finished = err == ERR_OK && none && is_quiet(worker);
     if (err_class_of(err) == ERR_CLASS_RETRY) {
         log_retry(worker, "cannot finish now, will try again", why);
+        note_activity(worker);
         err = ERR_OK;
     }
     return err;

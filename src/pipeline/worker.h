@@ -25,6 +25,7 @@ struct worker_options {
     struct batch_limits limits;
     bool sweep;        // declare payments unmatched when their grace has passed
     bool dead_letters; // consume the dead-letter subscriptions
+    int64_t idle_us; // worker_finish finds nothing left only after this long without anything to do
 };
 
 struct worker {
@@ -33,6 +34,7 @@ struct worker {
     struct sweeper sweeper;
     struct dead_letter_consumer dead_letters;
     int64_t last_housekeeping_ns;
+    int64_t active_ns; // when there was last something to do, or the bus could not tell
 };
 
 #define WORKER_HOUSEKEEPING_US 500000 // how often due buckets and dead letters are looked at
@@ -53,8 +55,9 @@ MUST_USE enum err worker_apply(struct worker *worker, struct batch *batch, bool 
 // next time does it again.
 MUST_USE enum err worker_keep_house(struct worker *worker, struct why *why);
 
-// Once the input has ended: when every subscription is empty no order can come any more, so all that
-// waits is declared unmatched, and its dead letters are consumed. *out_finished: nothing is left.
+// Once the input has ended: when every subscription is empty, and was for .idle_us, no order can come any
+// more, so all that waits is declared unmatched, and its dead letters are consumed. A worker that takes no
+// orders declares only what is due. *out_finished: nothing is left.
 MUST_USE enum err worker_finish(struct worker *worker, bool *out_finished, struct why *why);
 
 // Ends a start. `failed`: after a STOP error; what was in hand may have caused it, so that the next
