@@ -211,6 +211,9 @@ static void describe(struct cql_mock *mock)
                                         .tokens = options->tokens,
                                         .host_id = (uint8_t)(1 + (number - 1) % 255),
                                         .schema_version = 1};
+    mock->keyspaces[0] =
+        (struct cql_mock_keyspace){"shop", "class=SimpleStrategy,replication_factor=1"};
+    mock->keyspace_count = 1;
 }
 
 struct cql_mock *cql_mock_start(const struct cql_mock_options *options)

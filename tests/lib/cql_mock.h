@@ -67,12 +67,18 @@ struct cql_mock_peer cql_mock_as_peer(const struct cql_mock *mock); // as others
 void cql_mock_set_peers(struct cql_mock *mock, const struct cql_mock_peer *peers, unsigned count);
 // Each tells of all the others.
 void cql_mock_introduce(struct cql_mock *const *mocks, unsigned count);
-void cql_mock_set_schema_version(struct cql_mock *mock,
-                                 uint8_t version); // its own, not what others tell
+// Its own, not what others tell of it.
+void cql_mock_set_schema_version(struct cql_mock *mock, uint8_t version);
 
-// --- what statements give ------------------------------------------------------------------------
-
-// Ids of types, spec section 4.2.5.2; of a collection the types of its elements follow.
+// A row of system_schema.keyspaces; replication such as "class=SimpleStrategy,replication_factor=1", which
+// the keyspace "shop" of a fresh node has.
+struct cql_mock_keyspace {
+    const char *name;
+    const char *replication;
+};
+#define CQL_MOCK_KEYSPACES_MAX 8u
+void cql_mock_set_keyspaces(struct cql_mock *mock, const struct cql_mock_keyspace *keyspaces,
+                            unsigned count);
 enum {
     CQL_MOCK_BIGINT = 0x02,
     CQL_MOCK_BLOB = 0x03,

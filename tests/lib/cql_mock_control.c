@@ -45,6 +45,18 @@ void cql_mock_set_schema_version(struct cql_mock *mock, uint8_t version)
     cql_mock_unlock(mock);
 }
 
+void cql_mock_set_keyspaces(struct cql_mock *mock, const struct cql_mock_keyspace *keyspaces,
+                            unsigned count)
+{
+    assert(count <= CQL_MOCK_KEYSPACES_MAX);
+    cql_mock_lock(mock);
+    for (unsigned i = 0; i < count; i++) {
+        mock->keyspaces[i] = keyspaces[i];
+    }
+    mock->keyspace_count = count;
+    cql_mock_unlock(mock);
+}
+
 void cql_mock_teach(struct cql_mock *mock, const struct cql_mock_statement *statement)
 {
     cql_mock_lock(mock);

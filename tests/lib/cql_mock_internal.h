@@ -79,6 +79,8 @@ struct cql_mock {
 
     struct cql_mock_peer peers[CQL_MOCK_PEERS_MAX];
     unsigned peer_count;
+    struct cql_mock_keyspace keyspaces[CQL_MOCK_KEYSPACES_MAX];
+    unsigned keyspace_count;
     struct cql_mock_statement statements[CQL_MOCK_STATEMENTS_MAX];
     unsigned statement_count;
     struct active_rule rules[CQL_MOCK_RULES_MAX];

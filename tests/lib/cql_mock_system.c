@@ -1,5 +1,5 @@
-// The system tables that drivers read: who the node is and which others there are. Gives the columns that
-// the statement names, or all for `*`, in the real tables' types.
+// The system tables that drivers read: who the node is, which others there are, and keyspaces. Gives the
+// columns that the statement names, or all for `*`, in the real tables' types.
 #include "cql_mock_internal.h"
 
 #include <arpa/inet.h>
@@ -27,6 +27,9 @@ enum field {
     FIELD_RELEASE,
     FIELD_SCHEMA_VERSION,
     FIELD_TOKENS,
+    FIELD_KEYSPACE,
+    FIELD_REPLICATION,
+    FIELD_DURABLE,
 };
 
 struct system_column {
@@ -102,16 +105,26 @@ static const struct system_column peers_columns[] = {
     TOKENS_COLUMN,
 };
 
+static const struct system_column keyspaces_columns[] = {
+    TEXT_COLUMN("keyspace_name", FIELD_KEYSPACE),
+    {{"durable_writes", {CQL_MOCK_BOOLEAN}}, FIELD_DURABLE},
+    {{"replication", {CQL_MOCK_MAP, CQL_MOCK_VARCHAR, CQL_MOCK_VARCHAR}}, FIELD_REPLICATION},
+};
+
+enum row_source { ROWS_OF_SELF, ROWS_OF_PEERS, ROWS_OF_KEYSPACES };
 struct system_table {
     const char *name;
     const struct system_column *columns;
     unsigned column_count;
+    enum row_source source;
 };
+#define COLUMNS(columns) columns, sizeof(columns) / sizeof((columns)[0])
 // A name that begins another stands after it.
 static const struct system_table tables[] = {
-    {"system.local", local_columns, sizeof local_columns / sizeof local_columns[0]},
-    {"system.peers_v2", peers_v2_columns, sizeof peers_v2_columns / sizeof peers_v2_columns[0]},
-    {"system.peers", peers_columns, sizeof peers_columns / sizeof peers_columns[0]},
+    {"system.local", COLUMNS(local_columns), ROWS_OF_SELF},
+    {"system.peers_v2", COLUMNS(peers_v2_columns), ROWS_OF_PEERS},
+    {"system.peers", COLUMNS(peers_columns), ROWS_OF_PEERS},
+    {"system_schema.keyspaces", COLUMNS(keyspaces_columns), ROWS_OF_KEYSPACES},
 };
 
 // --- cells ---------------------------------------------------------------------------------------
@@ -162,8 +175,40 @@ static void put_tokens(struct cql_mock_bytes *body, const char *tokens)
     cql_mock_bytes_free(&set);
 }
 
-static void put_field(struct cql_mock_bytes *body, const struct cql_mock *mock,
-                      const struct cql_mock_peer *node, enum field field)
+// Of "key=value,key=value".
+static void put_map(struct cql_mock_bytes *body, const char *text)
+{
+    struct cql_mock_bytes map = {0};
+    unsigned count = 0;
+    cql_mock_put_int(&map, 0);
+    for (; *text != '\0'; count++) {
+        size_t key_size = strcspn(text, "=");
+        const char *value = text + key_size + 1;
+        size_t value_size = strcspn(value, ",");
+        assert(text[key_size] == '=');
+        cql_mock_put_bytes(&map, text, key_size);
+        cql_mock_put_bytes(&map, value, value_size);
+        text = value + value_size + (value[value_size] == ',');
+    }
+    map.data[3] = (unsigned char)count;
+    cql_mock_put_bytes(body, map.data, map.size);
+    cql_mock_bytes_free(&map);
+}
+
+static void put_keyspace_field(struct cql_mock_bytes *body,
+                               const struct cql_mock_keyspace *keyspace, enum field field)
+{
+    if (field == FIELD_KEYSPACE) {
+        put_text(body, keyspace->name);
+    } else if (field == FIELD_REPLICATION) {
+        put_map(body, keyspace->replication);
+    } else {
+        cql_mock_put_bytes(body, "\1", 1);
+    }
+}
+
+static void put_node_field(struct cql_mock_bytes *body, const struct cql_mock *mock,
+                           const struct cql_mock_peer *node, enum field field)
 {
     static const char *const versions[] = {"3", "4", "5"};
     switch (field) {
@@ -212,6 +257,10 @@ static void put_field(struct cql_mock_bytes *body, const struct cql_mock *mock,
     case FIELD_TOKENS:
         put_tokens(body, node->tokens);
         break;
+    case FIELD_KEYSPACE:
+    case FIELD_REPLICATION:
+    case FIELD_DURABLE:
+        break; // of no node
     }
 }
 
@@ -269,6 +318,23 @@ static unsigned choose_all(const struct system_table *table,
     return table->column_count;
 }
 
+static unsigned count_rows(const struct cql_mock *mock, enum row_source source)
+{
+    return source == ROWS_OF_SELF    ? 1
+           : source == ROWS_OF_PEERS ? mock->peer_count
+                                     : mock->keyspace_count;
+}
+
+static void put_field(struct cql_mock_bytes *body, const struct cql_mock *mock,
+                      enum row_source source, unsigned row, enum field field)
+{
+    if (source == ROWS_OF_KEYSPACES) {
+        put_keyspace_field(body, &mock->keyspaces[row], field);
+    } else {
+        put_node_field(body, mock, source == ROWS_OF_SELF ? &mock->self : &mock->peers[row], field);
+    }
+}
+
 bool cql_mock_put_system(struct cql_mock_bytes *body, const struct cql_mock *mock, const char *text)
 {
     const struct system_column *chosen[COLUMNS_MAX];
@@ -287,12 +353,11 @@ bool cql_mock_put_system(struct cql_mock_bytes *body, const struct cql_mock *moc
     struct cql_mock_statement shape = {.columns = columns, .column_count = column_count};
     cql_mock_put_rows(body, &shape, false, NULL);
     body->size -= 4; // its count of rows
-    bool is_local = table == &tables[0];
-    unsigned row_count = is_local ? 1 : mock->peer_count;
+    unsigned row_count = count_rows(mock, table->source);
     cql_mock_put_int(body, row_count);
     for (unsigned row = 0; row < row_count; row++) {
         for (unsigned i = 0; i < column_count; i++) {
-            put_field(body, mock, is_local ? &mock->self : &mock->peers[row], chosen[i]->field);
+            put_field(body, mock, table->source, row, chosen[i]->field);
         }
     }
     return true;

@@ -222,6 +222,24 @@ static void introduced_nodes_tell_of_each_other(void **state)
     cql_mock_stop(&other);
 }
 
+static void keyspaces_tell_their_replication(void **state)
+{
+    (void)state;
+    struct cql_mock_client client = cql_mock_client_log_in(mock, 5);
+    cql_mock_set_keyspaces(mock, &(struct cql_mock_keyspace){"k", "class=X,dc1=3"}, 1);
+    cql_mock_client_query(&client, 1,
+                          "SELECT keyspace_name, replication FROM system_schema.keyspaces");
+    struct rows rows = expect_rows(&client, 1);
+    assert_int_equal(rows.row_count, 1);
+    expect_text(&rows, "k");
+    expect_cell(&rows,
+                "\0\0\0\2\0\0\0\5class\0\0\0\1X\0\0\0\3dc1\0\0\0\1"
+                "3",
+                30);
+    end_rows(&rows);
+    cql_mock_client_close(&client);
+}
+
 // --- statements ----------------------------------------------------------------------------------
 
 static const struct cql_mock_column id_marker[] = {{"id", {CQL_MOCK_VARCHAR}}};
@@ -464,6 +482,7 @@ int main(void)
         MOCK_TEST(named_columns_come_in_the_order_of_the_statement),
         MOCK_TEST(all_columns_of_a_system_table_come_for_a_star),
         MOCK_TEST(introduced_nodes_tell_of_each_other),
+        MOCK_TEST(keyspaces_tell_their_replication),
         MOCK_TEST(a_statement_gives_what_was_taught),
         MOCK_TEST(a_prepared_statement_may_go_without_metadata),
         MOCK_TEST(changed_columns_are_told_in_v5),
