@@ -14,6 +14,8 @@
 const char *const log_level_names[] = {"debug", "info", "warn", "error", NULL};
 const char *const log_format_names[] = {"auto", "text", "json", NULL};
 const char *const bus_kind_names[] = {"embedded", "pubsub", NULL};
+const char *const store_kind_names[] = {"embedded", "cassandra", NULL};
+const char *const cassandra_compression_names[] = {"none", "lz4", NULL};
 const char *const pubsub_receive_names[] = {"stream", "pull", NULL};
 const char *const pubsub_identity_names[] = {"google", "none", NULL};
 

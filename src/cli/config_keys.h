@@ -19,8 +19,11 @@ extern const char *const log_format_names[]; // by enum log_format, then NULL
 enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 extern const char *const bus_kind_names[]; // by enum bus_kind, then NULL
 enum bus_kind { BUS_KIND_EMBEDDED, BUS_KIND_PUBSUB };
-extern const char *const pubsub_receive_names[];  // by enum pubsub_way, then NULL
-extern const char *const pubsub_identity_names[]; // by enum pubsub_identity_kind, then NULL
+extern const char *const store_kind_names[]; // by enum store_kind, then NULL
+enum store_kind { STORE_KIND_EMBEDDED, STORE_KIND_CASSANDRA };
+extern const char *const cassandra_compression_names[]; // by enum cql_compression, then NULL
+extern const char *const pubsub_receive_names[];        // by enum pubsub_way, then NULL
+extern const char *const pubsub_identity_names[];       // by enum pubsub_identity_kind, then NULL
 enum pubsub_identity_kind { PUBSUB_IDENTITY_GOOGLE, PUBSUB_IDENTITY_NONE };
 
 // X(field, path, kind of value.h, default, min, max, choices, help)
@@ -101,6 +104,35 @@ enum pubsub_identity_kind { PUBSUB_IDENTITY_GOOGLE, PUBSUB_IDENTITY_NONE };
       "how long a start waits for the service before it gives up")                                 \
     X(dead_letters_max_age, "dead_letters.max_age", DURATION, "30d", 1 * MIN, 3650 * DAY, NULL,    \
       "after this a dead letter is checked no more and counts as expired")                         \
+    X(store_kind, "store.kind", CHOICE, "embedded", 0, 0, store_kind_names,                        \
+      "where events and facts are kept")                                                           \
+    X(cassandra_contact_points, "cassandra.contact_points", TEXT, "127.0.0.1", 0, 0, NULL,         \
+      "HOST or HOST:PORT of some nodes, by comma; the others are found")                           \
+    X(cassandra_keyspace, "cassandra.keyspace", TEXT, "ecom_store", 0, 0, NULL,                    \
+      "keyspace of the tables")                                                                    \
+    X(cassandra_local_dc, "cassandra.local_dc", OPTIONAL, "", 0, 0, NULL,                          \
+      "data centre that is spoken to; else that of the first node that answers")                   \
+    X(cassandra_replication, "cassandra.replication", OPTIONAL, "", 0, 0, NULL,                    \
+      "what till setup gives a new keyspace, such as {'class': 'NetworkTopologyStrategy', 'dc1': " \
+      "3}")                                                                                        \
+    X(cassandra_user, "cassandra.user", OPTIONAL, "", 0, 0, NULL, "who logs in")                   \
+    X(cassandra_password_file, "cassandra.password_file", OPTIONAL, "", 0, 0, NULL,                \
+      "file whose first line is the password")                                                     \
+    X(cassandra_tls, "cassandra.tls", BOOL, "false", 0, 0, NULL,                                   \
+      "encrypt, and check who the nodes are")                                                      \
+    X(cassandra_ca_file, "cassandra.ca_file", OPTIONAL, "", 0, 0, NULL,                            \
+      "PEM file of the certificate authorities to trust; else the system's")                       \
+    X(cassandra_cert_file, "cassandra.cert_file", OPTIONAL, "", 0, 0, NULL,                        \
+      "PEM file of our own certificate")                                                           \
+    X(cassandra_key_file, "cassandra.key_file", OPTIONAL, "", 0, 0, NULL, "PEM file of its key")   \
+    X(cassandra_compression, "cassandra.compression", CHOICE, "none", 0, 0,                        \
+      cassandra_compression_names, "of what is sent; worth it between machines")                   \
+    X(cassandra_connections, "cassandra.connections", COUNT, "1", 1, 16, NULL,                     \
+      "connections to each node")                                                                  \
+    X(cassandra_in_flight, "cassandra.in_flight", COUNT, "1024", 1, 32000, NULL,                   \
+      "requests that may be open at a node at once")                                               \
+    X(cassandra_request_timeout, "cassandra.request_timeout", DURATION, "12s", 1 * SEC, 5 * MIN,   \
+      NULL, "how long a request may take; more than the server's own timeouts")                    \
     X(store_customer_index, "store.customer_index", BOOL, "true", 0, 0, NULL,                      \
       "keep the indexes of orders by customer and by day")                                         \
     X(run_drain_timeout, "run.drain_timeout", DURATION, "30s", 0, 1 * HR, NULL,                    \

@@ -86,6 +86,9 @@ extern const char *const settlement_names[]; // by enum settlement, then NULL
     X(bus_kind, "bus", "KIND", "where messages are: embedded or pubsub")                           \
     X(pubsub_project, "project", "ID", "Google Cloud project, with --bus pubsub")                  \
     X(pubsub_endpoint, "pubsub-endpoint", "HOST:PORT", "service to use in place of Google's")      \
+    X(store_kind, "store", "KIND", "where events and facts are kept: embedded or cassandra")       \
+    X(cassandra_contact_points, "cassandra", "HOST[:PORT],...",                                    \
+      "some nodes of the cluster, with --store cassandra")                                         \
     X(match_grace, "grace", "DURATION",                                                            \
       "how long a payment waits for its order before it becomes a dead letter")                    \
     X(run_drain_timeout, "drain-timeout", "DURATION",                                              \

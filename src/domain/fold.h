@@ -11,6 +11,10 @@
 
 #define FOLD_EVENTS_OF_KIND_MAX 1000 // payment events, order versions, notes: each
 
+// Raised with every change of what fold() gives for the same set, so that what a later version wrote stands
+// against what an earlier one still writes.
+#define FOLD_EPOCH 1u
+
 // X(name): how the money stands against the order's total
 #define SETTLEMENT_TABLE(X)                                                                        \
     X(UNPAID)                                                                                      \
