@@ -5,6 +5,10 @@
 // Silence: after ping_us without a word a ping (an empty request) is written, which a service that speaks
 // protocol version 1 answers at once. A stream whose ping stays unanswered is cancelled and opened anew,
 // on new connections; but only if this service ever answered one, since older ones never do.
+//
+// The end: we say that nothing more will be written, and the service ends the stream. Cancelled, it might
+// go on giving messages to a stream that nobody reads, until their leases end; so that is only done when
+// it does not end the stream.
 #include "subscriber.h"
 
 #include "message_wire.h"
@@ -12,6 +16,7 @@
 #include <assert.h>
 
 #define LIVED_LONG_NS    (30 * NS_PER_SECOND)
+#define STOP_PATIENCE_NS NS_PER_SECOND // for the service to end what we have ended
 #define PROTOCOL_VERSION 1u
 
 enum {
@@ -233,10 +238,13 @@ static void on_end(struct transport_stream *stream, const struct rpc_status *sta
 static void timer_fired(void *context)
 {
     struct receiver *receiver = context;
-    if (receiver->state == RECEIVER_BUSY) {
-        silence(receiver);
-    } else {
+    struct pubsub_subscriber *subscriber = receiver->subscriber;
+    if (receiver->state != RECEIVER_BUSY) {
         open_stream(receiver);
+    } else if (subscriber->draining) {
+        transport_stream_cancel(subscriber->client->transport, &receiver->stream);
+    } else {
+        silence(receiver);
     }
 }
 
@@ -251,10 +259,13 @@ static void stop(struct receiver *receiver)
 {
     struct pubsub *client = receiver->subscriber->client;
     client_timer_clear(client, &receiver->timer);
-    if (receiver->state == RECEIVER_BUSY) {
+    if (receiver->state != RECEIVER_BUSY) {
+        receiver->state = RECEIVER_ENDED;
+    } else if (receiver->writing || receiver->cancelled) {
         transport_stream_cancel(client->transport, &receiver->stream);
     } else {
-        receiver->state = RECEIVER_ENDED;
+        transport_stream_finish(client->transport, &receiver->stream);
+        client_timer_set(client, &receiver->timer, client_now_ns(client) + STOP_PATIENCE_NS);
     }
 }
 

@@ -203,7 +203,8 @@ static void finish(struct pubsub_subscriber *subscriber)
 {
     struct pubsub *client = subscriber->client;
     int64_t until_ns = client_now_ns(client) + CLOSE_PATIENCE_US * 1000;
-    while (!settle_is_idle(subscriber) && client_now_ns(client) < until_ns) {
+    while (!(has_stopped(subscriber) && settle_is_idle(subscriber)) &&
+           client_now_ns(client) < until_ns) {
         client_wait(client, until_ns);
     }
     subscriber->closed = true;

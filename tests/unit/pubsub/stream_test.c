@@ -1,4 +1,5 @@
 // Receiving by StreamingPull: the first request, reading within limits, pings, streams that end.
+#include "fake_service.h"
 #include "subscriber_rig.h"
 
 #include <setjmp.h>
@@ -252,6 +253,66 @@ static void what_comes_while_draining_is_nacked(void **state)
     rig_destroy(rig);
 }
 
+// A service that ends streams which the client has ended, after one more message; and settles.
+struct polite {
+    bool gave;
+    size_t nacks;
+};
+
+static bool end_what_is_finished(struct fake *fake, void *context)
+{
+    struct polite *polite = context;
+    if (fake_call_count(fake, RPC_MODIFY_ACK_DEADLINE) > 0) {
+        struct fake_call *call = fake_call(fake, RPC_MODIFY_ACK_DEADLINE, 0);
+        polite->nacks += settled_seconds(call->request) == 0;
+        fake_answer_only(fake, call, (struct text){0});
+        return true;
+    }
+    if (fake_stream_count(fake) == 0 || !fake_stream(fake, 0)->finished) {
+        return false;
+    }
+    struct fake_stream *stream = fake_stream(fake, 0);
+    assert_false(stream->cancelled);
+    if (!polite->gave) {
+        char bytes[256];
+        struct buf response;
+        buf_init_fixed(&response, bytes, sizeof(bytes));
+        write_many_received(&response, "late", 1, 10);
+        polite->gave = true;
+        fake_message(fake, stream, buf_view(&response));
+    } else {
+        fake_end(fake, stream, RPC_OK, "");
+    }
+    return true;
+}
+
+static void stream_is_ended_by_both_sides_and_what_comes_last_is_nacked(void **state)
+{
+    struct rig *rig = rig_create((struct pubsub_subscriber_options){0});
+    struct polite polite = {0};
+    int64_t start_ns = rig->fake->time.mono_ns;
+    (void)state;
+    take_written(rig);
+    rig->fake->answer = end_what_is_finished;
+    rig->fake->context = &polite;
+    pubsub_subscriber_close(&rig->subscriber);
+    assert_true(polite.gave);
+    assert_int_equal(polite.nacks, 1);
+    assert_true(rig->fake->time.mono_ns - start_ns < NS_PER_SECOND / 2);
+    rig_destroy(rig);
+}
+
+static void service_that_does_not_end_a_stream_is_left_after_a_second(void **state)
+{
+    struct rig *rig = rig_create((struct pubsub_subscriber_options){0});
+    int64_t start_ns = rig->fake->time.mono_ns;
+    (void)state;
+    take_written(rig);
+    pubsub_subscriber_close(&rig->subscriber);
+    assert_in_range(rig->fake->time.mono_ns - start_ns, NS_PER_SECOND, NS_PER_SECOND * 3 / 2);
+    rig_destroy(rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +330,8 @@ int main(void)
         cmocka_unit_test(what_a_broken_stream_brought_is_still_ours),
         cmocka_unit_test(refused_stream_ends_the_receiving),
         cmocka_unit_test(what_comes_while_draining_is_nacked),
+        cmocka_unit_test(stream_is_ended_by_both_sides_and_what_comes_last_is_nacked),
+        cmocka_unit_test(service_that_does_not_end_a_stream_is_left_after_a_second),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
