@@ -285,6 +285,8 @@ static void call_ended(struct transport_grpc *self, struct call_operation *opera
     operation->call->operation = NULL;
     if (is_sign_of_life(operation->outcome.code)) {
         grpc_watch_heard(operation->operation.connection);
+    } else if (operation->outcome.code == GRPC_STATUS_DEADLINE_EXCEEDED) {
+        grpc_watch_timed_out(operation->operation.connection);
     }
     grpc_watch_closed(&operation->operation);
     pthread_mutex_unlock(&self->lock);

@@ -43,6 +43,7 @@ struct connection {
     void *methods[RPC_METHOD_COUNT];
     struct operation *first;
     int64_t heard_ns; // a sign of life from the other side, or the moment one is awaited from
+    bool in_vain;     // the last call ended because its time was up: one is still awaited
     bool probing;
     struct transport_call probe;
     struct transport_grpc *transport;
@@ -91,10 +92,11 @@ void grpc_stream_write(struct transport *transport, struct transport_stream *str
 void grpc_stream_finish(struct transport *transport, struct transport_stream *stream);
 void grpc_stream_cancel(struct transport *transport, struct transport_stream *stream);
 
-// Noticing dead connections (grpc_watch.c). The first four with the lock held.
+// Noticing dead connections (grpc_watch.c). The first five with the lock held.
 void grpc_watch_opened(struct operation *operation, struct connection *connection);
 void grpc_watch_closed(struct operation *operation);
 void grpc_watch_heard(struct connection *connection);
+void grpc_watch_timed_out(struct connection *connection); // a call's time was up
 // Ends what is open on the connection, as UNAVAILABLE, and makes a new one.
 void grpc_watch_replace(struct transport_grpc *self, struct connection *connection);
 int64_t grpc_watch_due_ns(struct transport_grpc *self); // when to look; INT64_MAX: not at all

@@ -4,6 +4,9 @@
 // nothing has come from the other side for a while, a small call is made on it. Any answer to it is a
 // sign of life, a refusal too. Without one the connection is replaced, and what was open on it ends with
 // UNAVAILABLE, as if the connection had been seen to break.
+//
+// Calls that give up before that while are no sign of life: what the next one waits for has been
+// awaited since the first. Else a connection would stay dead for as long as short calls follow each other.
 #include "grpc_core.h"
 
 #include "clock.h"
@@ -22,7 +25,7 @@ static int64_t now_ns(void)
 
 void grpc_watch_opened(struct operation *operation, struct connection *connection)
 {
-    if (connection->first == NULL) {
+    if (connection->first == NULL && !connection->in_vain) {
         connection->heard_ns = now_ns();
     }
     operation->connection = connection;
@@ -49,6 +52,12 @@ void grpc_watch_closed(struct operation *operation)
 void grpc_watch_heard(struct connection *connection)
 {
     connection->heard_ns = now_ns();
+    connection->in_vain = false;
+}
+
+void grpc_watch_timed_out(struct connection *connection)
+{
+    connection->in_vain = true;
 }
 
 void grpc_watch_replace(struct transport_grpc *self, struct connection *connection)
@@ -61,7 +70,7 @@ void grpc_watch_replace(struct transport_grpc *self, struct connection *connecti
     }
     grpc_core_connect(self, connection);
     grpc_channel_destroy(old);
-    connection->heard_ns = now_ns();
+    grpc_watch_heard(connection); // the new one is given its time
 }
 
 static int64_t due_ns(const struct connection *connection)
