@@ -260,6 +260,8 @@ static void call_done(struct transport_call *call, const struct rpc_status *stat
     }
     if (err == ERR_OK) {
         batch->response = payload_reference(response);
+    } else {
+        why_prefix(&why, "%s", batch->publisher->topic.name);
     }
     if (err == ERR_OK || !rests(batch, err)) {
         leave_flight(batch, err, &why);

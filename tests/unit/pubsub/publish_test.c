@@ -309,7 +309,7 @@ static void failure_of_the_moment_is_tried_again_after_a_while(void **state)
     }
 }
 
-static void failure_for_good_is_told_with_the_services_words(void **state)
+static void failure_for_good_names_the_topic_and_has_the_services_words(void **state)
 {
     static const struct {
         int code;
@@ -326,6 +326,7 @@ static void failure_for_good_is_told_with_the_services_words(void **state)
                     "Resource not found (resource=t).");
         assert_int_equal(rig->bad, 2);
         assert_int_equal(rig->last_err, failures[i].err);
+        assert_non_null(strstr(rig->last_why, "projects/p/topics/ttt: "));
         assert_non_null(strstr(rig->last_why, "Resource not found (resource=t)."));
         assert_non_null(strstr(rig->last_why, rpc_code_name(failures[i].code)));
         destroy(rig);
@@ -512,7 +513,7 @@ int main(void)
         cmocka_unit_test(full_publisher_waits_when_told_so),
         cmocka_unit_test(flush_tells_what_is_left_in_time),
         cmocka_unit_test(failure_of_the_moment_is_tried_again_after_a_while),
-        cmocka_unit_test(failure_for_good_is_told_with_the_services_words),
+        cmocka_unit_test(failure_for_good_names_the_topic_and_has_the_services_words),
         cmocka_unit_test(trying_ends_after_the_total_time),
         cmocka_unit_test(answer_with_too_few_ids_is_no_success),
         cmocka_unit_test(what_no_service_takes_is_refused_here),
