@@ -329,7 +329,9 @@ bool cql_bytes_map_next(struct cql_map *map, struct text *out_key, struct cql_ce
 
 void cql_writer_init(struct cql_writer *writer, void *memory, size_t cap)
 {
-    *writer = (struct cql_writer){.begin = memory, .at = memory};
+    static unsigned char nothing[1];
+    unsigned char *begin = memory ? memory : nothing;
+    *writer = (struct cql_writer){.begin = begin, .at = begin};
     writer->end = writer->begin + cap;
 }
 
