@@ -93,6 +93,9 @@ enum err pubsub_settings_check_flags(const struct command_context *context, stru
 {
     static const enum option_id flags[] = {OPTION_pubsub_project, OPTION_pubsub_endpoint,
                                            OPTION_allow_emulator};
+    if (context->config->bus_kind == BUS_KIND_PUBSUB) {
+        return ERR_OK;
+    }
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
         if (context->options->given[flags[i]]) {
             return why_set(why, ERR_USAGE,

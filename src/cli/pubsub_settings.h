@@ -18,7 +18,7 @@
 MUST_USE enum err pubsub_settings_read(const struct command_context *context,
                                        struct bus_pubsub_options *out_options, struct why *why);
 
-// For commands on another bus: ERR_USAGE when a flag that is about Pub/Sub was given.
+// ERR_USAGE when a flag that is about Pub/Sub was given with another bus.
 MUST_USE enum err pubsub_settings_check_flags(const struct command_context *context,
                                               struct why *why);
 
