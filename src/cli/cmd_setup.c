@@ -224,12 +224,13 @@ enum err cmd_setup(struct command_context *context, struct why *why)
 {
     struct setup setup = {
         .context = context, .dry_run = context->options->dry_run, .apply = context->options->apply};
+    enum err err = pubsub_settings_check_flags(context, why);
+    if (err != ERR_OK) {
+        return err;
+    }
     table_out_init(&setup.table, (enum table_format)context->options->output, columns,
                    sizeof(columns) / sizeof(columns[0]), context->out);
-    enum err err = pubsub_settings_check_flags(context, why);
-    if (err == ERR_OK) {
-        err = set_up_bus(&setup, why);
-    }
+    err = set_up_bus(&setup, why);
     table_out_end(&setup.table);
     output_flush(context->out);
     return err == ERR_OK ? conclude(&setup, why) : err;
