@@ -458,6 +458,7 @@ static void a_stalled_node_reads_later(void **state)
     cql_mock_stall(mock, true);
     cql_mock_client_query(&v5, 0, "UPDATE");
     expect_silence(&v5);
+    assert_int_equal(cql_mock_release(mock, true), 0); // a turn of the thread
     assert_int_equal(cql_mock_count(mock, CQL_MOCK_QUERY), 0);
     assert_false(cql_mock_await(mock, CQL_MOCK_QUERY, 1, 10));
     cql_mock_stall(mock, false);

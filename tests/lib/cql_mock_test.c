@@ -151,6 +151,7 @@ static void only_the_password_lets_in(void **state)
     log_in_with(node, "\0us\0pw", 6, CQL_MOCK_AUTH_SUCCESS);
     log_in_with(node, "\0us\0px", 6, CQL_MOCK_ERROR);
     log_in_with(node, "\0us\0p", 5, CQL_MOCK_ERROR);
+    log_in_with(node, "\0us\0pwx", 7, CQL_MOCK_ERROR);
     assert_null(cql_mock_complaint(node));
     cql_mock_stop(&node);
 }
