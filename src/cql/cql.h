@@ -100,7 +100,8 @@ void cql_close(struct cql **cql);
 
 // --- statements -----------------------------------------------------------------------------------
 
-// Prepared once and then by need on every node, in the background. Owned by the session.
+// Prepared on one node, then in the background on the others and on every new connection, and again where
+// a node has forgotten it. Owned by the session.
 struct cql_statement;
 
 // Waits. The same text gives the same statement. Tables are to be named with their keyspace. ERR_INVALID

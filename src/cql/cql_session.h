@@ -208,6 +208,7 @@ struct cql_control {
 // Of the PREPARE that cql_prepare waits for.
 struct cql_preparation {
     bool over;
+    const struct cql_node *node; // that answered
     enum err err;
     struct why why;
 };

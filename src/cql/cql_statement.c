@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TRY_AGAIN_NS INT64_C(20000000) // at most, after a node had no answer to PREPARE
+
 // --- what a statement is ------------------------------------------------------------------------
 
 static bool is_word(char c)
@@ -321,6 +323,7 @@ static void prepared_for_caller(struct cql *cql, struct cql_slot *slot,
     struct cql_preparation *preparation = &cql->preparation;
     preparation->over = true;
     preparation->err = ERR_OK;
+    preparation->node = slot->node;
     if (is_prepared(response)) {
         preparation->err = take_prepared(cql, slot->statement, &response->prepared);
         return;
@@ -367,15 +370,30 @@ static enum err prepare_somewhere(struct cql *cql, struct cql_statement *stateme
 {
     int64_t until_ns = cql_loop_look(&cql->group.loop) + cql->request_timeout_us * 1000;
     struct cql_preparation *preparation = &cql->preparation;
+    preparation->over = false;
     cql->holding = true;
     cql_hold_done(cql);
     do {
+        if (preparation->over && preparation->err != ERR_OK) {
+            cql_turn(cql, TRY_AGAIN_NS);
+        }
         try_to_prepare(cql, statement, until_ns);
     } while (err_class_of(preparation->err) == ERR_CLASS_RETRY &&
              cql->group.loop.now_ns < until_ns);
     cql->holding = false;
     return preparation->err == ERR_OK ? ERR_OK
                                       : why_set(why, preparation->err, "%s", preparation->why.text);
+}
+
+// Ahead of need: what was sent before its PREPARE came would only come back.
+static void prepare_on_others(struct cql *cql, struct cql_statement *statement)
+{
+    for (size_t i = 0; i < cql->local_count; i++) {
+        struct cql_connection *connection = cql_node_connection(cql->local[i]);
+        if (connection != NULL && cql->local[i] != cql->preparation.node) {
+            (void)cql_ask_prepare(cql, connection, statement, prepared_on_node);
+        }
+    }
 }
 
 enum err cql_prepare(struct cql *cql, struct text text, struct cql_statement **out_statement,
@@ -397,6 +415,7 @@ enum err cql_prepare(struct cql *cql, struct text text, struct cql_statement **o
     }
     statement->next = cql->statements;
     cql->statements = statement;
+    prepare_on_others(cql, statement);
     *out_statement = statement;
     return ERR_OK;
 }

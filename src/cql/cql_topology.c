@@ -302,7 +302,7 @@ static void choose_local(struct cql *cql)
     cql->local_count = 0;
     for (size_t i = 0; i < cql->node_count; i++) {
         struct cql_node *node = cql->nodes[i];
-        node->local = strcmp(node->dc, cql->local_dc) == 0;
+        node->local = node->listed && strcmp(node->dc, cql->local_dc) == 0;
         if (node->local) {
             cql->local[cql->local_count++] = node;
         }
