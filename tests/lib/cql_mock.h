@@ -156,7 +156,7 @@ struct cql_mock_error {
     uint16_t contentions;   // v5, write_type CAS
     const char *keyspace;   // 0x1400, 0x2400; NULL: "shop"
     const char *table;      // or function; NULL: "orders"
-    const void *id;         // 0x2500
+    const void *id;         // 0x2500; NULL: that of the EXECUTE
     size_t id_size;
 };
 

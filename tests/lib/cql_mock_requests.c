@@ -242,10 +242,20 @@ const struct cql_mock_request *cql_mock_call_request(const struct cql_mock_call 
     return call->request;
 }
 
+// Unprepared without an id is about the statement that was to be executed.
 static void reply_with_error(struct cql_mock_call *call)
 {
     struct cql_mock_bytes body = {0};
-    cql_mock_put_error(&body, call->connection->version, &call->rule->error);
+    struct cql_mock_error error = call->rule->error;
+    struct cql_mock_reader reader = {.at = call->request->body,
+                                     .left = call->request->header.length};
+    if (error.code == 0x2500 && error.id == NULL &&
+        call->request->header.opcode == CQL_MOCK_EXECUTE) {
+        struct cql_mock_reader id = cql_mock_take_string(&reader);
+        error.id = id.at;
+        error.id_size = id.left;
+    }
+    cql_mock_put_error(&body, call->connection->version, &error);
     cql_mock_reply(call, CQL_MOCK_ERROR, body.data, body.size);
     cql_mock_bytes_free(&body);
 }

@@ -338,6 +338,14 @@ static void a_forgotten_statement_is_unprepared(void **state)
     assert_memory_equal(body.data + body.size - 18, first.body.data + 4, 18); // the id
     cql_mock_bytes_free(&body);
 
+    cql_mock_add_rule(mock, &(struct cql_mock_rule){.opcode = CQL_MOCK_EXECUTE,
+                                                    .action = CQL_MOCK_FAIL,
+                                                    .error = {.code = 0x2500}});
+    cql_mock_client_execute(&client, 4, &first, (const char *[]){"a"}, 1);
+    body = cql_mock_client_expect(&client, 4, CQL_MOCK_ERROR);
+    assert_memory_equal(body.data + body.size - 18, first.body.data + 4, 18);
+    cql_mock_bytes_free(&body);
+
     struct cql_mock_answer second = prepare(&client, "INSERT INTO shop.orders (id) VALUES (?)");
     assert_int_equal(second.body.size, first.body.size);
     assert_memory_equal(second.body.data, first.body.data, first.body.size);
