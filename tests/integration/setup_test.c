@@ -254,6 +254,18 @@ static void embedded_broker_needs_no_setup(void **state)
     assert_err_has(outcome, "nothing needs to be set up");
 }
 
+static void flag_about_pubsub_is_wrong_with_another_bus(void **state)
+{
+    (void)state;
+    const struct outcome *setup = TILL("setup", "--project", "shop");
+    assert_exit_code(setup, 2);
+    assert_string_equal(setup->out, "");
+    assert_err_has(setup, "add --bus pubsub");
+    const struct outcome *doctor = TILL("doctor", "--project", "shop");
+    assert_exit_code(doctor, 2);
+    assert_string_equal(doctor->out, "");
+}
+
 // --- doctor -------------------------------------------------------------------------------------
 
 static void doctor_is_content_once_setup_has_run(void **state)
@@ -299,6 +311,7 @@ int main(void)
         WORLD(service_that_is_not_there_is_unavailable),
         WORLD(missing_identity_is_bad_configuration),
         WORLD(embedded_broker_needs_no_setup),
+        WORLD(flag_about_pubsub_is_wrong_with_another_bus),
         WORLD(doctor_is_content_once_setup_has_run),
         WORLD(doctor_objects_to_a_dead_letter_policy_on_a_source),
     };
