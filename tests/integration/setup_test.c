@@ -223,10 +223,10 @@ static void service_that_is_not_there_is_unavailable(void **state)
     assert_true(loopback_port_reserve(&port));
     (void)snprintf(host, sizeof(host), "PUBSUB_EMULATOR_HOST=127.0.0.1:%u", port.number);
     world->variables[0] = host;
-    const struct outcome *outcome = RUN("setup");
+    const struct outcome *outcome = RUN("setup", "--set", "pubsub.start_timeout=1s");
     assert_exit_code(outcome, 69);
     assert_err_has(outcome, "is the endpoint right, and is it reachable from here?");
-    const struct outcome *doctor = RUN("doctor");
+    const struct outcome *doctor = RUN("doctor", "--set", "pubsub.start_timeout=1s");
     assert_exit_code(doctor, 3);
     assert_out_has(doctor, "nothing can be published or received now");
     loopback_port_release(&port);
