@@ -181,7 +181,8 @@ static void add_messages(const struct report *report, struct buf *out)
     add_right(out, TEXT("orders"));
     add_right(out, TEXT("payments"));
     buf_add_char(out, '\n');
-    add_count_line(out, "  published", BOTH, orders.published, payments.published);
+    add_count_line(out, report->has_bus ? "  published" : "  applied", BOTH, orders.published,
+                   payments.published);
     add_count_line(out, "  = stored", ORDERS_ONLY, orders.stored, 0);
     add_count_line(out, "  = matched", PAYMENTS_ONLY, 0, payments.matched);
     add_count_line(out, "  + waiting for the order", PAYMENTS_ONLY, 0, payments.waiting);
@@ -190,7 +191,9 @@ static void add_messages(const struct report *report, struct buf *out)
     add_count_line(out, "  + dead: conflict", BOTH, orders.conflict, payments.conflict);
     add_count_line(out, "  + discarded", PAYMENTS_ONLY, 0, payments.discarded);
     add_count_line(out, "  + duplicate", BOTH, orders.duplicate, payments.duplicate);
-    add_count_line(out, "  + still in the queue", BOTH, orders.queued, payments.queued);
+    if (report->has_bus) {
+        add_count_line(out, "  + still in the queue", BOTH, orders.queued, payments.queued);
+    }
 }
 
 // --- money ---------------------------------------------------------------------------------------
@@ -345,8 +348,21 @@ static void add_failed_check(struct buf *out, const struct report_check *check)
     buf_add_char(out, '\n');
 }
 
+// A service that tells its backlog minutes late, or not at all, is not asked.
+static void add_what_is_not_known(struct buf *out)
+{
+    buf_add_str(
+        out, "\nHeld against each other: what was applied, message by message, and what the tables"
+             "\nhold. What was published and not applied, and dead letters that are not recorded,"
+             "\nare with the service, and not in this report. A message that it delivered twice"
+             "\ncounts as a duplicate, or as refused twice.\n");
+}
+
 static void add_checks(const struct report *report, struct buf *out)
 {
+    if (!report->has_bus && report->totals.has_ledger) {
+        add_what_is_not_known(out);
+    }
     buf_add_char(out, '\n');
     if (report->failed_count == 0) {
         buf_add_fmt(out, "Balanced: all %zu checks hold, to the last message and minor unit.\n",

@@ -214,7 +214,7 @@ enum err report_build(struct store_reader *reader, struct bus *bus, struct arena
                       struct report *out_report, struct why *why)
 {
     memset(out_report, 0, sizeof(*out_report));
-    out_report->has_bus = bus != NULL && bus->log_id.size > 0;
+    out_report->has_bus = out_report->counts_letters = bus != NULL && bus->log_id.size > 0;
     enum err err = read_bus(bus, out_report->before, why);
     if (err == ERR_OK) {
         err = store_reader_totals(reader, bus != NULL ? bus->log_id : TEXT(""), arena,
@@ -233,12 +233,16 @@ enum err report_build(struct store_reader *reader, struct bus *bus, struct arena
         check_ledger(out_report, topic);
         check_rows(out_report, topic);
         check_money(out_report, topic);
-        check_refused(out_report, topic);
+        if (out_report->counts_letters) {
+            check_refused(out_report, topic);
+        }
     }
     if (err == ERR_OK) {
         check_waiting(out_report);
-        check_unmatched(out_report);
         check_paid(out_report);
+    }
+    if (err == ERR_OK && out_report->counts_letters) {
+        check_unmatched(out_report);
     }
     return err;
 }

@@ -27,7 +27,8 @@ struct report_check {
 
 struct report {
     struct store_totals totals;
-    bool has_bus;                               // published figures are known
+    bool has_bus;        // published figures are known, and held against the ledger
+    bool counts_letters; // those of dead letters are known
     struct bus_backlog before[BUS_TOPIC_COUNT]; // read before the store
     struct bus_backlog after[BUS_TOPIC_COUNT];  // and after it
     struct report_check checks[REPORT_CHECKS_MAX];
@@ -35,7 +36,8 @@ struct report {
     size_t failed_count;
 };
 
-// Reads everything and makes the checks. `bus` may be NULL: then only the store's side is checked.
+// Reads everything and makes the checks. `bus` may be NULL, or one that can't tell what was published:
+// then only the store's side is checked, and dead letters that are not recorded yet are not looked for.
 // A failed check is no error: ask failed_count. `out_report` is large: give heap memory.
 MUST_USE enum err report_build(struct store_reader *reader, struct bus *bus, struct arena *arena,
                                struct report *out_report, struct why *why);
