@@ -124,6 +124,9 @@ EOT
     printf '%s' "$yaml"
 }
 
+# Until then the process is a copy of this script, which pid_of does not take for a node.
+is_recognizable() { pid_of "$1" >/dev/null || has_ended "$2"; } # NODE PID
+
 # The disk is not waited for: what a kill loses is under test, not what a power cut does.
 launch_node() {
     local home=$dir/node$1 jamm extra
@@ -157,4 +160,5 @@ launch_node() {
     ) &
     echo $! >"$home/pid"
     disown
+    await 10 is_recognizable "$1" $! || fail "node $1 does not begin"
 }
