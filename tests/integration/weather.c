@@ -28,6 +28,14 @@ int64_t weather_now_us(void)
     return clock_mono_ns(&clock) / 1000;
 }
 
+void weather_pass(struct pubsub *client, int64_t us)
+{
+    int64_t until_us = weather_now_us() + us;
+    for (int64_t left_us = us; left_us > 0; left_us = until_us - weather_now_us()) {
+        pubsub_wait(client, pubsub_arrivals(client), left_us);
+    }
+}
+
 void weather_expect_ok(enum err err, const struct why *why)
 {
     if (err != ERR_OK) {
@@ -195,6 +203,11 @@ void weather_subscribe_beside(struct weather *weather, enum pubsub_way way)
     subscribe(weather, weather->beside, way, 1);
 }
 
+void weather_subscribe_helpers(struct weather *weather, enum pubsub_way way)
+{
+    subscribe(weather, weather->beside, way, way == PUBSUB_STREAMING_PULL ? HELPERS : 1);
+}
+
 static void note(struct weather *weather, const struct pubsub_message *message)
 {
     uint64_t number = 0;
@@ -291,7 +304,7 @@ void weather_catch_up(struct weather *weather, enum pubsub_way way)
 {
     weather_drain(weather);
     if (weather->distinct < weather->published) {
-        subscribe(weather, weather->beside, way, way == PUBSUB_STREAMING_PULL ? HELPERS : 1);
+        weather_subscribe_helpers(weather, way);
         weather_receive(weather, weather->published, WEATHER_LONG_US);
         weather_drain(weather);
     }

@@ -60,8 +60,9 @@ struct weather {
     struct fate *fates;
 };
 
-bool weather_is_full(void);   // TILL_TEST_FULL=1
-int64_t weather_now_us(void); // rises steadily
+bool weather_is_full(void);                           // TILL_TEST_FULL=1
+int64_t weather_now_us(void);                         // rises steadily
+void weather_pass(struct pubsub *client, int64_t us); // takes nothing meanwhile
 void weather_expect_ok(enum err err, const struct why *why);
 
 // A client of a project. silence_us as in pubsub_options.
@@ -87,6 +88,10 @@ void weather_flush(struct weather *weather);
 // Through the proxy, or straight.
 void weather_subscribe(struct weather *weather, enum pubsub_way way);
 void weather_subscribe_beside(struct weather *weather, enum pubsub_way way);
+// Straight, on many streams. For the emulator goes on feeding streams that were cut, to the end of its
+// life: what one of them swallows comes again after its deadline of 10 s, to any stream. One alive among
+// twenty dead would wait for an hour.
+void weather_subscribe_helpers(struct weather *weather, enum pubsub_way way);
 // Takes and counts what has arrived, up to `most` (WEATHER_HANDLES_MAX); how many. A service that is away
 // is no failure.
 size_t weather_take(struct weather *weather, size_t most);
@@ -99,9 +104,7 @@ void weather_receive_for(struct weather *weather, int64_t us);
 void weather_receive_again(struct weather *weather);
 // Drains the subscriber and closes it. Then: every delivery was acked, and each of its acks has arrived.
 void weather_drain(struct weather *weather);
-// Drains the subscriber, and receives what is missing with another one beside, on many streams. For the
-// emulator goes on feeding streams that were cut, to the end of its life: what one of them swallows comes
-// again after its deadline of 10 s, to any stream. One alive among twenty dead would wait for an hour.
+// Drains the subscriber, and receives what is missing with the helpers.
 void weather_catch_up(struct weather *weather, enum pubsub_way way);
 
 // --- the account --------------------------------------------------------------------------------
