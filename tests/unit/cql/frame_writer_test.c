@@ -109,8 +109,7 @@ static struct seen see(struct text bytes, enum cql_compression compression, bool
         at += size;
         left -= size;
     }
-    // The reader refuses requests, so the first byte of each envelope is changed and all sums with it: done
-    // by writing the test's envelopes with the version of an answer instead (see answer_put).
+    // What is read here was written by answer_put, since the reader refuses requests.
     assert_int_equal(cql_frame_reader_init(&reader, 5, compression,
                                            (struct cql_frame_limits){16u << 20, 256u << 20}),
                      ERR_OK);
@@ -285,6 +284,60 @@ static void body_of_v4_is_packed_once_started_and_when_it_helps(void **state)
         struct seen seen = see(ready, CQL_COMPRESSION_LZ4, false);
         expect_bodies(&seen, &bodies[i], 1);
         free(seen.bodies);
+        cql_frame_sent(&writer, ready.size);
+    }
+    cql_frame_writer_deinit(&writer);
+}
+
+static void segment_is_filled_to_its_last_byte(void **state)
+{
+    (void)state;
+    for (size_t size = CQL_SEGMENT_PAYLOAD_MAX - 1; size <= CQL_SEGMENT_PAYLOAD_MAX + 1; size++) {
+        struct cql_frame_writer writer = started_writer(5, CQL_COMPRESSION_NONE);
+        const struct text bodies[] = {bytes_random(1000, 1),
+                                      bytes_random(size - 1000 - 2 * (size_t)9, 2)};
+        assert_int_equal(answer_put(&writer, bodies[0]), ERR_OK);
+        assert_int_equal(answer_put(&writer, bodies[1]), ERR_OK);
+        cql_frame_seal(&writer);
+        struct seen seen = see(cql_frame_ready(&writer), CQL_COMPRESSION_NONE, true);
+        expect_bodies(&seen, bodies, 2);
+        assert_int_equal(seen.segments, size <= CQL_SEGMENT_PAYLOAD_MAX ? 1 : 2);
+        free(seen.bodies);
+        cql_frame_writer_deinit(&writer);
+    }
+}
+
+// Something always waits to be sent, as behind a slow peer; what was sent makes room again.
+static void room_comes_back_though_the_writer_is_never_idle(void **state)
+{
+    (void)state;
+    for (int version = 4; version <= 5; version++) {
+        struct cql_frame_writer writer = writer_of(version, CQL_COMPRESSION_NONE, 4096);
+        cql_frame_writer_started(&writer, CQL_COMPRESSION_NONE);
+        size_t waiting = 0;
+        for (unsigned i = 0; i < 1000; i++) {
+            assert_int_equal(answer_put(&writer, bytes_repeated(500, 'w')), ERR_OK);
+            cql_frame_seal(&writer);
+            const size_t size = cql_frame_ready(&writer).size;
+            cql_frame_sent(&writer, waiting);
+            waiting = size - waiting;
+            assert_false(cql_frame_writer_idle(&writer));
+        }
+        cql_frame_writer_deinit(&writer);
+    }
+}
+
+static void packed_body_is_never_larger_than_it_was(void **state)
+{
+    (void)state;
+    struct cql_frame_writer writer = started_writer(4, CQL_COMPRESSION_LZ4);
+    for (size_t repeated = 0; repeated < 60; repeated++) {
+        const struct text noise = bytes_random(1000, repeated);
+        memset((char *)(uintptr_t)noise.data + 400, 'x', repeated);
+        assert_int_equal(put(&writer, 1, noise), ERR_OK);
+        const struct text ready = cql_frame_ready(&writer);
+        assert_true(ready.size <= 1009);
+        assert_int_equal((ready.data[1] & CQL_FLAG_COMPRESSED) != 0, ready.size < 1009);
         cql_frame_sent(&writer, ready.size);
     }
     cql_frame_writer_deinit(&writer);
@@ -492,6 +545,9 @@ int main(void)
         cmocka_unit_test_teardown(what_does_not_get_smaller_is_stored_as_it_is, bytes_release),
         cmocka_unit_test_teardown(body_of_v4_is_packed_once_started_and_when_it_helps,
                                   bytes_release),
+        cmocka_unit_test_teardown(segment_is_filled_to_its_last_byte, bytes_release),
+        cmocka_unit_test_teardown(room_comes_back_though_the_writer_is_never_idle, bytes_release),
+        cmocka_unit_test_teardown(packed_body_is_never_larger_than_it_was, bytes_release),
         cmocka_unit_test_teardown(compression_that_was_not_agreed_on_is_not_used, bytes_release),
         cmocka_unit_test_teardown(envelope_without_room_is_dropped_and_the_others_stay,
                                   bytes_release),
