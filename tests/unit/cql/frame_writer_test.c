@@ -154,7 +154,7 @@ static void expect_bodies(const struct seen *seen, const struct text *bodies, si
 
 // --- tests ----------------------------------------------------------------------------------------
 
-static void golden_vectors_of_the_reference_are_written(void **state)
+static void golden_vectors_are_written(void **state)
 {
     (void)state;
     struct cql_frame_writer writer = writer_of(5, CQL_COMPRESSION_NONE, 1000);
@@ -537,7 +537,7 @@ static void reader_without_memory_breaks_and_leaks_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(golden_vectors_of_the_reference_are_written, bytes_release),
+        cmocka_unit_test_teardown(golden_vectors_are_written, bytes_release),
         cmocka_unit_test_teardown(header_has_flags_stream_opcode_and_length, bytes_release),
         cmocka_unit_test_teardown(many_envelopes_share_a_segment, bytes_release),
         cmocka_unit_test_teardown(envelope_at_the_edge_of_a_segment_is_whole_and_beyond_it_is_cut,

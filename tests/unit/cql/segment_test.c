@@ -21,7 +21,7 @@
 
 // --- segments ------------------------------------------------------------------------------
 
-static void golden_segment_of_the_reference_is_read(void **state)
+static void golden_segment_is_read(void **state)
 {
     (void)state;
     // OPTIONS is no answer, so its version byte alone makes the golden payload refused, after its sums.
@@ -318,7 +318,7 @@ static void size_that_a_block_cannot_have_is_refused_before_memory_is_taken(void
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(golden_segment_of_the_reference_is_read, bytes_release),
+        cmocka_unit_test_teardown(golden_segment_is_read, bytes_release),
         cmocka_unit_test_teardown(check_sums_have_their_starting_values, bytes_release),
         cmocka_unit_test_teardown(envelopes_of_a_segment_and_of_many_are_put_together,
                                   bytes_release),

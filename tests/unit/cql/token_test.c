@@ -1,4 +1,4 @@
-// Tokens: the vectors of the reference and of Cassandra itself, the quirk of signed bytes, routing keys.
+// Tokens: known vectors, the quirk of signed bytes, routing keys.
 #include "cql_bytes.h"
 #include "cql_token.h"
 
