@@ -2,8 +2,8 @@
 #include "scenarios.h"
 
 #include "roll_out.h"
+#include "stories.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static int64_t seconds(int64_t count)
@@ -230,61 +230,6 @@ static void draw_random_messages(struct plan *plan, struct rand *rand)
     plan->broker.twice_ppm = 50000;
 }
 
-static void write_random_messages(struct script *script, const struct plan *plan)
-{
-    (void)plan;
-    struct bag bag;
-    bag_init(&bag);
-    bag_add_random(&bag, sim_rand(script->sim), 40, 600);
-    bag_add_nasty(&bag);
-    script_add_bag(script, &bag);
-    bag_deinit(&bag);
-}
-
-// Two producers that contradict each other about the same payments and versions.
-static void write_conflicts(struct script *script, const struct plan *plan)
-{
-    (void)plan;
-    struct bag bag;
-    bag_init(&bag);
-    struct rand *rand = sim_rand(script->sim);
-    static const char *const amounts[] = {"10.00", "10.50", "7.25"};
-    for (int64_t order = 1; order <= 60; order++) {
-        bag_add_order(&bag, &(struct bag_order){.order_id = order});
-        for (size_t side = 0; side < 2 + rand_below(rand, 2); side++) {
-            bag_add_payment(&bag, &(struct bag_payment){.order_id = order,
-                                                        .payment_id = 1000 + order,
-                                                        .currency = "USD",
-                                                        .amount = amounts[side]});
-        }
-        if (rand_below(rand, 3) == 0) {
-            bag_add_order(&bag, &(struct bag_order){.order_id = order, .price = "11.00"});
-        }
-    }
-    script_add_bag(script, &bag);
-    bag_deinit(&bag);
-}
-
-// Orders are cancelled and opened again by later versions, which may come first.
-static void write_reopened(struct script *script, const struct plan *plan)
-{
-    (void)plan;
-    struct bag bag;
-    bag_init(&bag);
-    struct rand *rand = sim_rand(script->sim);
-    for (int64_t order = 1; order <= 60; order++) {
-        int64_t versions = rand_between(rand, 2, 6);
-        for (int64_t version = 1; version <= versions; version++) {
-            const char *status = version % 2 == 0 ? "Cancelled" : "Pending";
-            bag_add_order(
-                &bag, &(struct bag_order){.order_id = order, .version = version, .status = status});
-        }
-        bag_add_payment(&bag, &(struct bag_payment){.order_id = order, .payment_id = 500 + order});
-    }
-    script_add_bag(script, &bag);
-    bag_deinit(&bag);
-}
-
 // --- all at once ----------------------------------------------------------------------------------
 
 static struct misfortune maybe(struct rand *rand, int64_t every_us, int64_t lasts_us)
@@ -376,26 +321,6 @@ static void draw_notes_in_doubt(struct plan *plan, struct rand *rand)
     plan->trouble_us = seconds(15);
 }
 
-// A payment, its order while sweepers are at it, and some time later one payment more.
-static void write_late_payments(struct script *script, const struct plan *plan)
-{
-    (void)plan;
-    struct bag bag;
-    bag_init(&bag);
-    for (int64_t order = 1; order <= 150; order++) {
-        bag_add_payment(&bag, &(struct bag_payment){.order_id = order, .payment_id = order});
-        if (order > 3) {
-            bag_add_order(&bag, &(struct bag_order){.order_id = order - 3});
-        }
-        if (order > 9) {
-            bag_add_payment(
-                &bag, &(struct bag_payment){.order_id = order - 9, .payment_id = 1000 + order});
-        }
-    }
-    script_add_bag(script, &bag);
-    bag_deinit(&bag);
-}
-
 // Small worlds of one process, in which a death is tried at every call.
 static void draw_one_process(struct plan *plan, struct rand *rand)
 {
@@ -439,50 +364,6 @@ static void draw_embedded_messages(struct plan *plan, struct rand *rand)
     plan->broker.lease_us = seconds(2);
 }
 
-// Orders that state no version, said again with the same content and with other content.
-static void write_repeated_orders(struct script *script, const struct plan *plan)
-{
-    (void)plan;
-    struct bag bag;
-    bag_init(&bag);
-    struct rand *rand = sim_rand(script->sim);
-    for (int i = 0; i < 300; i++) {
-        char body[256];
-        int size =
-            snprintf(body, sizeof(body),
-                     "{\"order_id\":%d,\"customer_id\":7,\"item\":\"Laptop\",\"quantity\":%d,"
-                     "\"price\":5.00,\"shipping_address\":\"12 Elm Street\","
-                     "\"order_status\":\"Pending\",\"creation_date\":\"2024-01-21\"}",
-                     1000 + (int)rand_below(rand, 30), 1 + (int)rand_below(rand, 2));
-        bag_add(&bag, BUS_ORDERS, (struct text){body, (size_t)size});
-    }
-    bag_add_random(&bag, rand, 30, 200);
-    script_add_bag(script, &bag);
-    bag_deinit(&bag);
-}
-
-// One order with more versions than an order takes, and one with more payment events.
-static void write_hot_orders(struct script *script, const struct plan *plan)
-{
-    (void)plan;
-    struct bag bag;
-    bag_init(&bag);
-    for (int64_t i = 1; i <= FOLD_EVENTS_OF_KIND_MAX + 20; i++) {
-        char event_id[24];
-        (void)snprintf(event_id, sizeof(event_id), "e%d", (int)i);
-        bag_add_order(&bag, &(struct bag_order){.order_id = 1, .version = i});
-        bag_add_payment(&bag, &(struct bag_payment){.order_id = 2,
-                                                    .payment_id = 20,
-                                                    .amount = "0.01",
-                                                    .currency = "USD",
-                                                    .event_id = event_id});
-    }
-    bag_add_order(&bag, &(struct bag_order){.order_id = 2});
-    bag_add_payment(&bag, &(struct bag_payment){.order_id = 1, .payment_id = 10});
-    script_add_bag(script, &bag);
-    bag_deinit(&bag);
-}
-
 static const struct scenario scenarios[] = {
     {"calm", "nothing fails", draw_calm, NULL, NULL},
     {"duplicates", "storms of duplicates on every way", draw_duplicates, NULL, NULL},
@@ -501,22 +382,22 @@ static const struct scenario scenarios[] = {
      NULL},
     {"letters_twice", "dead letters are published twice", draw_letters_twice, NULL, NULL},
     {"notes_in_doubt", "notes of sweepers that die reach a minority", draw_notes_in_doubt,
-     write_late_payments, NULL},
+     story_late_payments, NULL},
     {"replay", "dead letters are replayed while their order arrives", draw_replay, NULL, NULL},
     {"new_epoch", "a new fold rolls out under load", draw_new_epoch, NULL, begin_new_epoch},
-    {"conflicts", "two producers contradict each other", draw_random_messages, write_conflicts,
+    {"conflicts", "two producers contradict each other", draw_random_messages, story_conflicts,
      NULL},
-    {"reopened", "orders are cancelled and opened again", draw_random_messages, write_reopened,
+    {"reopened", "orders are cancelled and opened again", draw_random_messages, story_reopened,
      NULL},
     {"random_messages", "few ids, every kind of message", draw_random_messages,
-     write_random_messages, NULL},
+     story_random_messages, NULL},
     {"one_process", "everything in one process", draw_one_process, NULL, NULL},
     {"one_process_embedded", "the same on a store of one transaction", draw_one_process_embedded,
      NULL, NULL},
     {"repeated_orders", "orders without versions, said again", draw_embedded_messages,
-     write_repeated_orders, NULL},
+     story_repeated_orders, NULL},
     {"hot_orders", "orders with more events than they take", draw_embedded_messages,
-     write_hot_orders, NULL},
+     story_hot_orders, NULL},
     {"everything", "all of it at once", draw_everything, NULL, NULL},
     {"embedded", "all of it at once, on a store of one transaction", draw_embedded, NULL, NULL},
 };
