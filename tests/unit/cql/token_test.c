@@ -39,6 +39,13 @@ static void unsigned_bytes_would_give_another_token(void **state)
     assert_true(cql_token(bytes_of("ffffffff")) != INT64_C(4889297221962843713));
 }
 
+// A key made by going through the hash backwards, so that it gives -2^63.
+static void smallest_hash_becomes_the_largest_token(void **state)
+{
+    (void)state;
+    assert_true(cql_token(bytes_of("653cbefb85ec3111b4e38fa9bc7cbcae")) == INT64_MAX);
+}
+
 // Every tail length takes another way through the hash: no two prefixes of a key may agree.
 static void every_prefix_of_a_key_has_its_own_token(void **state)
 {
@@ -141,6 +148,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(known_keys_have_known_tokens, bytes_release),
         cmocka_unit_test_teardown(unsigned_bytes_would_give_another_token, bytes_release),
+        cmocka_unit_test_teardown(smallest_hash_becomes_the_largest_token, bytes_release),
         cmocka_unit_test_teardown(every_prefix_of_a_key_has_its_own_token, bytes_release),
         cmocka_unit_test_teardown(key_of_one_part_is_its_bytes, bytes_release),
         cmocka_unit_test_teardown(key_of_parts_has_sizes_and_zeroes, bytes_release),
