@@ -61,7 +61,7 @@ struct cql_envelope {
     uint8_t version; // 4 or 5; that of the server in an ERROR of the handshake
     uint8_t flags;   // CQL_FLAG_*, without CQL_FLAG_COMPRESSED
     uint8_t opcode;  // enum cql_opcode, or one that is unknown
-    int16_t stream;  // -1 or more
+    int16_t stream;  // -1 or more; -1 belongs to EVENT, what else has it is the caller's to judge
     struct text body;
 };
 
@@ -118,7 +118,7 @@ void cql_frame_reader_deinit(struct cql_frame_reader *reader); // accepts a zero
 void cql_frame_reader_agree(struct cql_frame_reader *reader, enum cql_compression compression);
 
 // Where to receive, and how many bytes at most (at least one). Ends the life of all views given before,
-// so it is called only after cql_frame_next has said CQL_FRAME_MORE. An empty text: failure is
+// so it is called only after cql_frame_next has said CQL_FRAME_MORE. Of size 0: failure is
 // CQL_FRAME_FAILURE_NO_MEMORY.
 struct cql_frame_room {
     void *data;

@@ -22,8 +22,9 @@ struct cql_parameters {
     int64_t timestamp_us;                    // >= 0, or CQL_TIMESTAMP_SERVER
     struct text paging_state;                // empty: from the start
     int32_t page_size;                       // rows; 0: all
-    bool
-        skip_metadata; // the columns are known: never for a conditional statement, nor for SELECT * in v4
+    // The columns of the result are known and need not be sent: never for a conditional statement, and in v4
+    // never for SELECT *, whose columns may have changed.
+    bool skip_metadata;
     bool has_now; // v5 only
     int32_t now_in_seconds;
     struct text keyspace; // v5 only; empty: not said
