@@ -1,22 +1,10 @@
 // till query: rows of the fact table; till dlq list and show: dead letters. All read-only, beside a
 // running owner or without one.
-#include "data_dir.h"
 #include "engine.h"
 #include "store_read.h"
 #include "table_out.h"
 
 #include <string.h>
-
-static enum err open_reader(struct command_context *context, struct store_reader **out_reader,
-                            struct why *why)
-{
-    struct data_dir dir;
-    enum err err = data_dir_view(context->config->data_dir, &dir, why);
-    if (err == ERR_OK) {
-        err = data_dir_check_facts(&dir, why);
-    }
-    return err == ERR_OK ? store_reader_open_sqlite(dir.facts_path, out_reader, why) : err;
-}
 
 static void say_when_cut(struct command_context *context, enum err err, uint64_t row_count,
                          uint64_t row_max)
@@ -124,7 +112,7 @@ enum err cmd_query(struct command_context *context, struct why *why)
     struct store_reader *reader = NULL;
     enum err err = fill_filter(context->options, &filter, why);
     if (err == ERR_OK) {
-        err = open_reader(context, &reader, why);
+        err = engine_open_reader(context, &reader, why);
     }
     if (err != ERR_OK) {
         return err;
@@ -207,7 +195,7 @@ enum err cmd_dlq_list(struct command_context *context, struct why *why)
     struct store_reader *reader = NULL;
     enum err err = find_reason(context->options->reason, &filter.reason, why);
     if (err == ERR_OK) {
-        err = open_reader(context, &reader, why);
+        err = engine_open_reader(context, &reader, why);
     }
     if (err != ERR_OK) {
         return err;
@@ -300,7 +288,7 @@ enum err cmd_dlq_show(struct command_context *context, struct why *why)
         return why_set(why, ERR_USAGE,
                        "ID: expected the hexadecimal digits that till dlq list shows");
     }
-    enum err err = open_reader(context, &reader, why);
+    enum err err = engine_open_reader(context, &reader, why);
     if (err != ERR_OK) {
         return err;
     }

@@ -26,6 +26,13 @@ static enum err print_report(struct command_context *context, const struct data_
 static void say_what_next(struct command_context *context, const struct data_dir *dir)
 {
     bool embedded = context->config->bus_kind == BUS_KIND_EMBEDDED;
+    if (engine_on_cassandra(context)) {
+        command_say(context, "\nThe data lies in Cassandra, keyspace %s. Try next:",
+                    context->config->cassandra_keyspace);
+        command_say(context, "  till query --store cassandra --status UNPAID --limit 5");
+        command_say(context, "  till dlq list --store cassandra --limit 5");
+        return;
+    }
     command_say(context, "\nThe data lies in %s (%sfacts.db). Try next:", dir->path,
                 embedded ? "topics.db and " : "");
     command_say(context, "  till query --status UNPAID --limit 5 --data-dir %s", dir->path);
@@ -106,6 +113,8 @@ static struct engine_needs needs_of_parts(bool orders, bool payments, bool sweep
 }
 
 enum { CONSUME_ORDERS, CONSUME_PAYMENTS, CONSUME_DLQ, CONSUME_ALL };
+static const char *const consumers[] = {"till consume orders", "till consume payments",
+                                        "till consume dlq", "till consume all"};
 
 enum err cmd_consume(struct command_context *context, struct why *why)
 {
@@ -117,7 +126,7 @@ enum err cmd_consume(struct command_context *context, struct why *why)
     bool payments = all || what == CONSUME_PAYMENTS;
     bool dead_letters = all || what == CONSUME_DLQ;
     const struct engine_needs needs = needs_of_parts(orders, payments, all, dead_letters);
-    enum err err = engine_open(context, "till consume", &needs, &engine, why);
+    enum err err = engine_open(context, consumers[what], &needs, &engine, why);
     if (err != ERR_OK) {
         return err;
     }
@@ -142,17 +151,19 @@ enum err cmd_sweep(struct command_context *context, struct why *why)
     options.limits.orders = false;
     options.limits.payments = false;
     options.dead_letters = false;
-    options.rules.lanes_rest = true; // the directory is ours: no lane can run now
+    // A directory that is ours has no lane at work now.
+    options.rules.lanes_rest = !engine_on_cassandra(context);
     options.idle_us = 0;
     return run_and_close(context, &engine, &options, why);
 }
 
 enum err cmd_report(struct command_context *context, struct why *why)
 {
-    struct data_dir dir;
-    enum err err = data_dir_view(context->config->data_dir, &dir, why);
-    if (err == ERR_OK) {
-        err = data_dir_check_facts(&dir, why);
+    struct data_dir dir = {.lock_fd = -1};
+    enum err err = ERR_OK;
+    if (!engine_on_cassandra(context)) {
+        err = data_dir_view(context->config->data_dir, &dir, why);
+        err = err == ERR_OK ? data_dir_check_facts(&dir, why) : err;
     }
     return err == ERR_OK ? print_report(context, &dir, why) : err;
 }

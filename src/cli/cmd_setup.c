@@ -1,14 +1,15 @@
-// till setup: makes what a run needs and what is not there by itself. A part is a function of the shape
-// of set_up_bus, which adds rows to the table and counts what it did in the tally; a store that needs a
-// schema will be another one, called after it in cmd_setup.
+// till setup: makes what a run needs and what is not there by itself: topics and subscriptions, which are rows
+// of the table, and the tables of a cluster, whose statements follow it.
 #include "bus_pubsub.h"
+#include "cassandra_settings.h"
 #include "command.h"
 #include "pubsub_settings.h"
 #include "pubsub_setup.h"
 #include "table_out.h"
 
-#define NAMES_ARENA_SIZE ((size_t)1 << 20)
-#define VALUE_SIZE_MAX   600u
+#define NAMES_ARENA_SIZE    ((size_t)1 << 20)
+#define STATEMENTS_SIZE_MAX ((size_t)1 << 20)
+#define VALUE_SIZE_MAX      600u
 
 static const struct table_column columns[] = {
     {"kind", TABLE_TEXT},  {"name", TABLE_TEXT},   {"state", TABLE_TEXT}, {"field", TABLE_TEXT},
@@ -23,6 +24,7 @@ struct setup {
     // how many topics and subscriptions, fields, and so on
     size_t created;      // or would be, with dry_run
     size_t changed;      // or would be
+    size_t statements;   // run on a cluster, or would be
     size_t differing;    // left as they are, --apply would change them
     size_t unchangeable; // left as they are, a person has to
 };
@@ -187,13 +189,52 @@ static enum err set_up_pubsub(struct setup *setup, struct why *why)
 
 static enum err set_up_bus(struct setup *setup, struct why *why)
 {
-    if (setup->context->config->bus_kind == BUS_KIND_PUBSUB) {
+    const struct config *config = setup->context->config;
+    if (config->bus_kind == BUS_KIND_PUBSUB) {
         return set_up_pubsub(setup, why);
+    }
+    if (config->store_kind == STORE_KIND_CASSANDRA) {
+        return ERR_OK; // there is something to be set up elsewhere
     }
     command_say(setup->context,
                 "bus.kind is embedded: nothing needs to be set up, the first run makes %s",
                 setup->context->config->data_dir);
     return ERR_OK;
+}
+
+// Statements are told apart by their ends, a line each.
+static size_t count_statements(struct text cql)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < cql.size; i++) {
+        count += cql.data[i] == '\n';
+    }
+    return count;
+}
+
+static enum err set_up_store(struct setup *setup, struct why *why)
+{
+    struct command_context *context = setup->context;
+    struct cassandra_settings settings;
+    struct buf cql;
+    if (context->config->store_kind != STORE_KIND_CASSANDRA) {
+        return ERR_OK;
+    }
+    enum err err = cassandra_settings_read(context, &settings, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    cassandra_settings_say_target(context, &settings);
+    output_flush(context->messages); // before anything is done there
+    buf_init_heap(&cql, STATEMENTS_SIZE_MAX);
+    err =
+        store_cassandra_setup(&settings.options, settings.replication, !setup->dry_run, &cql, why);
+    if (context->options->output == TABLE_FORMAT_TABLE) {
+        buf_add_text(&context->out->buf, buf_view(&cql));
+    }
+    setup->statements = count_statements(buf_view(&cql));
+    buf_deinit(&cql);
+    return err;
 }
 
 static void say_count(const struct setup *setup, size_t count, const char *done, const char *would)
@@ -209,7 +250,8 @@ static enum err conclude(const struct setup *setup, struct why *why)
     size_t left = setup->differing + setup->unchangeable;
     say_count(setup, setup->created, "created", "would be created");
     say_count(setup, setup->changed, "changed", "would be changed");
-    if (setup->created + setup->changed + left == 0) {
+    say_count(setup, setup->statements, "statements run", "statements would be run");
+    if (setup->created + setup->changed + setup->statements + left == 0) {
         command_say(setup->context, "nothing to do");
     }
     if (left == 0) {
@@ -225,6 +267,7 @@ enum err cmd_setup(struct command_context *context, struct why *why)
     struct setup setup = {
         .context = context, .dry_run = context->options->dry_run, .apply = context->options->apply};
     enum err err = pubsub_settings_check_flags(context, why);
+    err = err == ERR_OK ? cassandra_settings_check_flags(context, why) : err;
     if (err != ERR_OK) {
         return err;
     }
@@ -232,6 +275,9 @@ enum err cmd_setup(struct command_context *context, struct why *why)
                    sizeof(columns) / sizeof(columns[0]), context->out);
     err = set_up_bus(&setup, why);
     table_out_end(&setup.table);
+    if (err == ERR_OK) {
+        err = set_up_store(&setup, why);
+    }
     output_flush(context->out);
     return err == ERR_OK ? conclude(&setup, why) : err;
 }

@@ -7,6 +7,7 @@
 // Of every command that may touch Pub/Sub.
 #define BUS_OPTIONS                                                                                \
     OPTION_bus_kind, OPTION_pubsub_project, OPTION_pubsub_endpoint, OPTION_allow_emulator
+#define STORE_OPTIONS OPTION_store_kind, OPTION_cassandra_contact_points
 #define EXAMPLES(...) ((const struct command_example[]){__VA_ARGS__, {NULL, NULL}})
 
 static_assert(OPTION_COUNT <= UINT8_MAX, "option ids fit the rows' lists");
@@ -23,12 +24,12 @@ static const struct command commands[] = {
                        "one it works on what is in the directory and on what `till produce` sends. "
                        "With --once it ends when everything is settled, and prints the report.",
         .options =
-            OPTIONS(OPTION_data_dir, OPTION_orders, OPTION_payments, OPTION_from, OPTION_generate,
-                    OPTION_seed, OPTION_rate, OPTION_once, OPTION_match_grace, OPTION_late,
-                    OPTION_early, OPTION_orphan, OPTION_duplicate, OPTION_conflict, OPTION_corrupt,
-                    OPTION_partial, OPTION_overpay, OPTION_refund, OPTION_chargeback,
-                    OPTION_failed_retry, OPTION_wrong_currency, OPTION_idle, BUS_OPTIONS,
-                    OPTION_run_drain_timeout, OPTION_quiet, OPTION_config, OPTION_set),
+            OPTIONS(OPTION_data_dir, STORE_OPTIONS, OPTION_orders, OPTION_payments, OPTION_from,
+                    OPTION_generate, OPTION_seed, OPTION_rate, OPTION_once, OPTION_match_grace,
+                    OPTION_late, OPTION_early, OPTION_orphan, OPTION_duplicate, OPTION_conflict,
+                    OPTION_corrupt, OPTION_partial, OPTION_overpay, OPTION_refund,
+                    OPTION_chargeback, OPTION_failed_retry, OPTION_wrong_currency, OPTION_idle,
+                    BUS_OPTIONS, OPTION_run_drain_timeout, OPTION_quiet, OPTION_config, OPTION_set),
         .examples = EXAMPLES(
             {"till run --generate 100000 --once", "see it work"},
             {"till run --orders orders.jsonl --payments payments.jsonl --once", "match two files"},
@@ -44,7 +45,7 @@ static const struct command commands[] = {
             "Ends with exit code 3 when something differs and was left as found. Deletes "
             "nothing. With the embedded broker nothing needs to be set up.",
         .options = OPTIONS(OPTION_dry_run, OPTION_apply, BUS_OPTIONS, OPTION_data_dir,
-                           OPTION_output, OPTION_quiet, OPTION_config, OPTION_set),
+                           STORE_OPTIONS, OPTION_output, OPTION_quiet, OPTION_config, OPTION_set),
         .examples = EXAMPLES({"till setup --bus pubsub --dry-run", "what would be done?"},
                              {"till setup --bus pubsub --apply", "also change what differs"}),
         .reads_config = true,
@@ -55,9 +56,9 @@ static const struct command commands[] = {
         .summary = "publish messages from files",
         .description = "Publishes one message a line. Where till runs on the data directory, the "
                        "messages go to it; else they wait in the directory for the next consumer. "
-                       "Ends when every message is durable.",
-        .options = OPTIONS(OPTION_data_dir, OPTION_from, OPTION_rate, BUS_OPTIONS, OPTION_quiet,
-                           OPTION_config, OPTION_set),
+                       "On Pub/Sub no directory is needed. Ends when every message is durable.",
+        .options = OPTIONS(OPTION_data_dir, OPTION_from, OPTION_rate, BUS_OPTIONS,
+                           OPTION_run_drain_timeout, OPTION_quiet, OPTION_config, OPTION_set),
         .positional = {"orders|payments", "the topic", produced_topics, 1, 1},
         .examples = EXAMPLES(
             {"till produce orders --from orders.jsonl", "publish a file"},
@@ -72,8 +73,8 @@ static const struct command commands[] = {
                        "declares payments unmatched whose grace time has passed, and records dead "
                        "letters.",
         .options =
-            OPTIONS(OPTION_data_dir, OPTION_once, OPTION_idle, OPTION_match_grace, BUS_OPTIONS,
-                    OPTION_run_drain_timeout, OPTION_quiet, OPTION_config, OPTION_set),
+            OPTIONS(OPTION_data_dir, STORE_OPTIONS, OPTION_once, OPTION_idle, OPTION_match_grace,
+                    BUS_OPTIONS, OPTION_run_drain_timeout, OPTION_quiet, OPTION_config, OPTION_set),
         .positional = {"orders|payments|dlq|all", "what to consume", consumed_topics, 1, 1},
         .examples = EXAMPLES({"till consume all --once", "settle what lies there, then end"}),
         .reads_config = true,
@@ -86,8 +87,9 @@ static const struct command commands[] = {
                        "letter for each payment whose order has not come. Payments are held back "
                        "while the orders that were applied are older than they are, at most for "
                        "match.max_hold. With --once it ends when nothing is due.",
-        .options = OPTIONS(OPTION_data_dir, OPTION_once, OPTION_match_grace, BUS_OPTIONS,
-                           OPTION_run_drain_timeout, OPTION_quiet, OPTION_config, OPTION_set),
+        .options =
+            OPTIONS(OPTION_data_dir, STORE_OPTIONS, OPTION_once, OPTION_match_grace, BUS_OPTIONS,
+                    OPTION_run_drain_timeout, OPTION_quiet, OPTION_config, OPTION_set),
         .examples = EXAMPLES({"till sweep --once", "declare what is due, then end"}),
         .reads_config = true,
         .run = cmd_sweep,
@@ -96,8 +98,8 @@ static const struct command commands[] = {
         .group = "dlq",
         .name = "list",
         .summary = "list dead letters with their reasons",
-        .options = OPTIONS(OPTION_data_dir, OPTION_reason, OPTION_limit, OPTION_output,
-                           OPTION_quiet, OPTION_config, OPTION_set),
+        .options = OPTIONS(OPTION_data_dir, STORE_OPTIONS, OPTION_reason, OPTION_limit,
+                           OPTION_output, OPTION_quiet, OPTION_config, OPTION_set),
         .examples =
             EXAMPLES({"till dlq list --reason E_UNMATCHED", "payments whose order has not come"},
                      {"till dlq list --output csv", "for a spreadsheet"}),
@@ -108,7 +110,7 @@ static const struct command commands[] = {
         .group = "dlq",
         .name = "show",
         .summary = "show one dead letter whole, with the message as it came",
-        .options = OPTIONS(OPTION_data_dir, OPTION_quiet, OPTION_config, OPTION_set),
+        .options = OPTIONS(OPTION_data_dir, STORE_OPTIONS, OPTION_quiet, OPTION_config, OPTION_set),
         .positional = {"ID", "as `till dlq list` shows it; its first digits do", NULL, 1, 1},
         .examples = EXAMPLES({"till dlq show 3f9a12", "what was wrong with it?"}),
         .reads_config = true,
@@ -117,9 +119,9 @@ static const struct command commands[] = {
     {
         .name = "query",
         .summary = "show rows of the fact table",
-        .options =
-            OPTIONS(OPTION_data_dir, OPTION_order, OPTION_customer, OPTION_day, OPTION_status,
-                    OPTION_limit, OPTION_output, OPTION_quiet, OPTION_config, OPTION_set),
+        .options = OPTIONS(OPTION_data_dir, STORE_OPTIONS, OPTION_order, OPTION_customer,
+                           OPTION_day, OPTION_status, OPTION_limit, OPTION_output, OPTION_quiet,
+                           OPTION_config, OPTION_set),
         .examples = EXAMPLES({"till query --order 42", "one order and its payments"},
                              {"till query --status UNPAID --output csv", "for a spreadsheet"}),
         .reads_config = true,
@@ -130,8 +132,8 @@ static const struct command commands[] = {
         .summary = "show where every message and every cent stands, and whether it balances",
         .description = "Holds two independent counts against each other: what each transaction "
                        "noted, and what the tables hold. Ends with exit code 3 when they differ.",
-        .options =
-            OPTIONS(OPTION_data_dir, OPTION_bus_kind, OPTION_quiet, OPTION_config, OPTION_set),
+        .options = OPTIONS(OPTION_data_dir, STORE_OPTIONS, OPTION_bus_kind, OPTION_quiet,
+                           OPTION_config, OPTION_set),
         .examples = EXAMPLES({"till report", "is everything there?"}),
         .reads_config = true,
         .run = cmd_report,
@@ -141,8 +143,8 @@ static const struct command commands[] = {
         .summary = "check all that a run depends on, and say what to do about it",
         .description = "Ends with exit code 3 when something failed. Reads every page of facts.db, "
                        "which takes seconds a gigabyte.",
-        .options = OPTIONS(OPTION_data_dir, BUS_OPTIONS, OPTION_output, OPTION_quiet, OPTION_config,
-                           OPTION_set),
+        .options = OPTIONS(OPTION_data_dir, STORE_OPTIONS, BUS_OPTIONS, OPTION_output, OPTION_quiet,
+                           OPTION_config, OPTION_set),
         .examples = EXAMPLES({"till doctor", "before the first run, or when something is odd"}),
         .reads_config = true,
         .run = cmd_doctor,

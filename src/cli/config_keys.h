@@ -135,6 +135,8 @@ enum pubsub_identity_kind { PUBSUB_IDENTITY_GOOGLE, PUBSUB_IDENTITY_NONE };
       NULL, "how long a request may take; more than the server's own timeouts")                    \
     X(store_customer_index, "store.customer_index", BOOL, "true", 0, 0, NULL,                      \
       "keep the indexes of orders by customer and by day")                                         \
+    X(run_name, "run.name", OPTIONAL, "", 0, 0, NULL,                                              \
+      "what this process is called among those that share a cluster; else the host's name")        \
     X(run_drain_timeout, "run.drain_timeout", DURATION, "30s", 0, 1 * HR, NULL,                    \
       "how long the end of a run may take to finish what is in hand")
 

@@ -2,6 +2,7 @@
 #include "engine.h"
 
 #include "bus_embedded.h"
+#include "cassandra_settings.h"
 #include "currency.h"
 #include "generator.h"
 #include "line_source.h"
@@ -44,9 +45,40 @@ static enum err open_embedded(const struct command_context *context, struct engi
     return bus_embedded_open(&options, &engine->bus, why);
 }
 
-static enum err open_store(const struct command_context *context, struct engine *engine,
-                           struct why *why)
+bool engine_on_cassandra(const struct command_context *context)
 {
+    return context->config->store_kind == STORE_KIND_CASSANDRA;
+}
+
+static enum err open_cassandra(struct command_context *context, struct engine *engine,
+                               struct why *why)
+{
+    struct cassandra_settings settings;
+    enum err err = cassandra_settings_read(context, &settings, why);
+    if (err == ERR_OK) {
+        cassandra_settings_say_target(context, &settings);
+        err = store_cassandra_open(&settings.options, &engine->store, why);
+    }
+    return err;
+}
+
+// A restart on the same host counts on under the same name; several processes that do the same there are
+// told apart by run.name.
+static void name_engine(const struct command_context *context, const char *owner,
+                        struct engine *engine)
+{
+    char host[65] = "";
+    const char *given = context->config->run_name;
+    (void)gethostname(host, sizeof(host) - 1); // a name that is cut is as good
+    (void)snprintf(engine->name, sizeof(engine->name), "%s/%s", given[0] != '\0' ? given : host,
+                   owner);
+}
+
+static enum err open_store(struct command_context *context, struct engine *engine, struct why *why)
+{
+    if (engine_on_cassandra(context)) {
+        return open_cassandra(context, engine, why);
+    }
     const struct store_sqlite_options options = {
         .path = engine->dir.facts_path,
         .without_by_customer = !context->config->store_customer_index,
@@ -61,7 +93,9 @@ enum err engine_open(struct command_context *context, const char *owner,
     struct bus_pubsub_options pubsub = {0};
     enum err err = on_pubsub(context) ? pubsub_settings_read(context, &pubsub, why)
                                       : pubsub_settings_check_flags(context, why);
-    if (err == ERR_OK && (needs->store || !on_pubsub(context))) {
+    err = err == ERR_OK ? cassandra_settings_check_flags(context, why) : err;
+    bool store_is_here = needs->store && !engine_on_cassandra(context);
+    if (err == ERR_OK && (store_is_here || !on_pubsub(context))) {
         err = data_dir_own(context->config->data_dir, owner, &engine.dir, why);
     }
     if (err == ERR_OK) {
@@ -74,6 +108,9 @@ enum err engine_open(struct command_context *context, const char *owner,
     if (err != ERR_OK) {
         engine_close(&engine);
         return err;
+    }
+    if (engine_on_cassandra(context)) {
+        name_engine(context, owner, &engine);
     }
     *out_engine = engine;
     return ERR_OK;
@@ -125,6 +162,7 @@ void engine_service_options(const struct command_context *context, const struct 
     *out_options = (struct service_options){
         .bus = engine->bus,
         .store = engine->store,
+        .name = text_of(engine->name),
         .rules = rules,
         .clock = context->clock,
         .log = context->log,
@@ -347,7 +385,24 @@ static enum err view_bus(const struct command_context *context, const struct dat
                          dir->topics_path);
 }
 
-enum err engine_report(const struct command_context *context, const struct data_dir *dir,
+enum err engine_open_reader(struct command_context *context, struct store_reader **out_reader,
+                            struct why *why)
+{
+    struct data_dir dir;
+    struct cassandra_settings settings;
+    if (engine_on_cassandra(context)) {
+        enum err err = cassandra_settings_read(context, &settings, why);
+        return err == ERR_OK ? store_reader_open_cassandra(&settings.options, out_reader, why)
+                             : err;
+    }
+    enum err err = data_dir_view(context->config->data_dir, &dir, why);
+    if (err == ERR_OK) {
+        err = data_dir_check_facts(&dir, why);
+    }
+    return err == ERR_OK ? store_reader_open_sqlite(dir.facts_path, out_reader, why) : err;
+}
+
+enum err engine_report(struct command_context *context, const struct data_dir *dir,
                        struct report **out_report, struct why *why)
 {
     struct store_reader *reader = NULL;
@@ -355,9 +410,9 @@ enum err engine_report(const struct command_context *context, const struct data_
     struct report *report = calloc(1, sizeof(*report));
     enum err err = report != NULL ? ERR_OK : why_set(why, ERR_NO_MEMORY, "out of memory");
     if (err == ERR_OK) {
-        err = store_reader_open_sqlite(dir->facts_path, &reader, why);
+        err = engine_open_reader(context, &reader, why);
     }
-    if (err == ERR_OK) {
+    if (err == ERR_OK && !engine_on_cassandra(context)) {
         err = view_bus(context, dir, &bus, why);
     }
     if (err == ERR_OK) {

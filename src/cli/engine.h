@@ -13,8 +13,11 @@
 #include "service.h"
 #include "store.h"
 
+#define ENGINE_NAME_SIZE 160
+
 struct engine {
-    struct data_dir dir; // not owned when nothing of it is needed
+    struct data_dir dir;         // not owned when nothing of it is needed
+    char name[ENGINE_NAME_SIZE]; // on a cluster: of what it does and where; else empty
     struct bus *bus;
     struct store *store;   // NULL when the command only publishes
     struct ingest *ingest; // NULL unless engine_listen was called
@@ -25,7 +28,7 @@ struct engine_needs {
     struct pubsub_needs pubsub; // topics and subscriptions that have to be there on Pub/Sub
 };
 
-// Opens the bus that the configuration names, and facts.db with needs->store. Owns the data directory in
+// Opens the bus that the configuration names, and with needs->store the store that it names. Owns the data directory in
 // the name of `owner` ("till run") when one of the two lies in it. On Pub/Sub it says where that is, and
 // the errors of pubsub_start.h apply.
 MUST_USE enum err engine_open(struct command_context *context, const char *owner,
@@ -53,9 +56,15 @@ MUST_USE enum err engine_open_sources(struct command_context *context, enum line
                                       struct service_options *options, struct why *why);
 void engine_close_sources(struct service_options *options);
 
+// Whether events and facts are in a cluster, which other processes may work on.
+bool engine_on_cassandra(const struct command_context *context);
+// What query, dlq and report read from: facts.db of the data directory, or the cluster.
+MUST_USE enum err engine_open_reader(struct command_context *context,
+                                     struct store_reader **out_reader, struct why *why);
+
 // The conservation report of a directory, read beside its owner or without one. When the bus is Pub/Sub
-// only the store's side is in it. Allocated; free() it. The arena holds what it points to.
-MUST_USE enum err engine_report(const struct command_context *context, const struct data_dir *dir,
+// only the store's side is in it; on a cluster `dir` is not looked at. Allocated; free() it. The arena holds what it points to.
+MUST_USE enum err engine_report(struct command_context *context, const struct data_dir *dir,
                                 struct report **out_report, struct why *why);
 
 // Ends a command's process while threads that can't be waited for still use its memory.

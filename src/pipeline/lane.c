@@ -53,6 +53,12 @@ static enum err load_applied(struct lane *lane, enum applied_topic topic, struct
     return err == ERR_OK ? check_history(applied, bus_topic_name(source), &backlog, why) : err;
 }
 
+// Whether messages are told apart by their numbers, in the transaction of their effect.
+static bool is_numbered(const struct matcher *matcher)
+{
+    return matcher->bus->log_id.size > 0 && matcher->store->transactional;
+}
+
 enum err lane_open(struct lane *lane, const struct matcher *matcher, struct text name,
                    struct log *log, struct why *why)
 {
@@ -64,7 +70,7 @@ enum err lane_open(struct lane *lane, const struct matcher *matcher, struct text
     enum err err = ERR_OK;
     for (size_t topic = 0; topic < APPLIED_TOPIC_COUNT; topic++) {
         ranges_init(&lane->applied[topic], LANE_RANGES_MAX);
-        if (err == ERR_OK && matcher->bus->log_id.size > 0) {
+        if (err == ERR_OK && is_numbered(matcher)) {
             err = load_applied(lane, (enum applied_topic)topic, why);
         }
     }
@@ -188,7 +194,7 @@ static enum err write_applied(struct lane *lane, enum applied_topic topic,
 static enum err write_ledger(struct lane *lane, const struct batch_item *items, size_t count,
                              struct arena *arena, struct why *why)
 {
-    bool numbered = lane->matcher.bus->log_id.size > 0;
+    bool numbered = is_numbered(&lane->matcher);
     enum err err = write_tallies(lane, items, count, arena, why);
     for (size_t topic = 0; numbered && err == ERR_OK && topic < APPLIED_TOPIC_COUNT; topic++) {
         err = write_applied(lane, (enum applied_topic)topic, items, count, arena, why);
@@ -205,7 +211,7 @@ static enum err remember(struct lane *lane, const struct batch_item *items, size
         enum applied_topic topic = applied_topic_of(items[i].source);
         uint64_t sequence = items[i].message->sequence;
         atomic_fetch_add(&lane->counters.messages[topic][items[i].outcome], 1);
-        if (err == ERR_OK && lane->matcher.bus->log_id.size > 0) {
+        if (err == ERR_OK && is_numbered(&lane->matcher)) {
             err = ranges_add(&lane->applied[topic], sequence, sequence);
         }
     }
@@ -292,7 +298,7 @@ static size_t drop_applied(struct lane *lane, struct batch *batch, struct batch_
     for (size_t i = 0; i < batch->count; i++) {
         const struct batch_item *item = &batch->items[i];
         bool applied =
-            lane->matcher.bus->log_id.size > 0 &&
+            is_numbered(&lane->matcher) &&
             ranges_contain(&lane->applied[applied_topic_of(item->source)], item->message->sequence);
         if (applied) {
             atomic_fetch_add(&lane->counters.redelivered, 1);

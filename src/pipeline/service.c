@@ -385,6 +385,7 @@ static enum err init(struct service *service, struct why *why)
         .rules = &service->options.rules,
         .clock = options->clock,
         .log = options->log,
+        .name = options->name,
         .limits = options->limits,
         .sweep = options->sweep,
         .dead_letters = options->dead_letters,

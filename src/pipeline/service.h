@@ -22,7 +22,8 @@ struct service_options {
     struct store *store; // borrowed
     struct pipeline_rules rules;
     struct clock clock;
-    struct log *log; // may be NULL
+    struct log *log;  // may be NULL
+    struct text name; // of its lane, distinct among all that share the store; empty: "lane"
     struct batch_limits limits;
     bool sweep;        // declare payments unmatched when their grace has passed
     bool dead_letters; // consume the dead-letter subscriptions

@@ -231,7 +231,7 @@ static int compare_hours(const void *a, const void *b)
 static enum err read_hours(struct cassandra_store *store, struct checks *checks, struct why *why)
 {
     struct call call;
-    checks->hours = ARENA_ARRAY(checks->arena, int64_t, CHECK_HOURS_MAX);
+    checks->hours = ARENA_ARRAY(&store->lists, int64_t, CHECK_HOURS_MAX);
     checks->hour_cap = CHECK_HOURS_MAX;
     if (checks->hours == NULL) {
         return why_set(why, ERR_NO_MEMORY, "too many dead letters at once");
@@ -363,10 +363,11 @@ enum err cassandra_due_dead_letters(struct store *base, int64_t before_us, size_
     struct cassandra_store *store = cassandra_store_of(base);
     struct checks checks = {
         .arena = arena, .from_us = store->open_check_us, .before_us = before_us};
-    checks.items = ARENA_ARRAY(arena, struct check, CHECKS_AT_ONCE_MAX);
+    arena_reset(&store->lists);
+    checks.items = ARENA_ARRAY(&store->lists, struct check, CHECKS_AT_ONCE_MAX);
     struct due due = {ARENA_ARRAY(arena, struct dead_letter_record, count_max), 0, count_max,
                       false};
-    if (arena_overflowed(arena)) {
+    if (checks.items == NULL || arena_overflowed(arena)) {
         return why_set(why, ERR_NO_MEMORY, "too many dead letters at once");
     }
     enum err err = read_hours(store, &checks, why);

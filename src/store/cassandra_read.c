@@ -8,16 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PARTS            256 // of the token ring
-#define ORDERS_AT_ONCE   256
-#define ARENA_SIZE       (64u << 20)
-#define ROW_TEXT_SIZE    2048 // of the numbers of a row
-#define FACT_ORDER_ID    0
-#define FACT_CUSTOMER_ID 2
-#define FACT_PRICE       5
-#define FACT_CREATED     8
-#define FACT_SETTLEMENT  19
-#define FACT_MATCH_ISSUE 20
+#define PARTS               256 // of the token ring
+#define ORDERS_AT_ONCE      256
+#define ARENA_SIZE          (64u << 20)
+#define ROW_TEXT_SIZE       2048 // of the numbers of a row
+#define FACT_ORDER_ID       0
+#define FACT_CUSTOMER_ID    2
+#define FACT_PRICE          5
+#define FACT_CREATED        8
+#define FACT_CARD_LAST_FOUR 10
+#define FACT_SETTLEMENT     19
+#define FACT_MATCH_ISSUE    20
 
 // --- scanning -----------------------------------------------------------------------------------
 
@@ -98,7 +99,9 @@ static struct text show(struct cql_cell cell, size_t column, struct buf *memory)
     } else if (is_count_column(column)) {
         buf_add_i64(memory, cell_int(cell));
     } else {
-        return cell_text(cell);
+        struct text text = cell_text(cell);
+        bool none = text.size == 0 && column == FACT_CARD_LAST_FOUR; // empty, for want of null
+        return none ? (struct text){NULL, 0} : text;
     }
     return (struct text){memory->data + start, memory->size - start};
 }

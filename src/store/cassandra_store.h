@@ -140,6 +140,7 @@ struct cassandra_store {
     struct cql_statement *statements[CASSANDRA_STATEMENT_COUNT];
     struct clock clock;
     struct arena memory; // of the call that runs
+    struct arena lists;  // of what several calls of one function work on
     bool without_by_customer;
     uint32_t fold_epoch;
     int64_t epoch_read_ns; // when that of the keyspace was last looked at

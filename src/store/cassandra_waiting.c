@@ -151,7 +151,7 @@ struct hour {
 };
 
 struct listing {
-    struct arena *memory; // of the caller: that of the store belongs to the call that runs
+    struct arena *memory;
     struct hour *hours;
     size_t hour_count;
     size_t hour_cap;
@@ -348,10 +348,11 @@ enum err cassandra_due_buckets(struct store *base, int64_t before_us, size_t cou
 {
     struct cassandra_store *store = cassandra_store_of(base);
     int64_t now_us = clock_wall_us(&store->clock);
-    struct listing listing = {.memory = arena,
+    struct listing listing = {.memory = &store->lists,
                               .before_us = before_us,
                               .open_us = before_us < now_us ? before_us : now_us};
     int64_t from_us = read_from(store);
+    arena_reset(&store->lists);
     enum err err = read_hours(store, from_us, &listing, why);
     err = err == ERR_OK ? close_hours(store, &listing, why) : err;
     err = err == ERR_OK ? read_buckets(store, from_us, &listing, why) : err;
@@ -363,8 +364,14 @@ enum err cassandra_due_buckets(struct store *base, int64_t before_us, size_t cou
         qsort(listing.due, listing.due_count, sizeof(listing.due[0]), compare_buckets);
     }
     store->open_bucket_us = listing.open_us;
-    *out_buckets = listing.due;
     *out_count = listing.due_count < count_max ? listing.due_count : count_max;
+    *out_buckets = ARENA_ARRAY(arena, struct waiting_bucket, *out_count);
+    if (arena_overflowed(arena)) {
+        return no_memory(why);
+    }
+    if (*out_count > 0) {
+        memcpy(*out_buckets, listing.due, *out_count * sizeof(listing.due[0]));
+    }
     return ERR_OK;
 }
 

@@ -231,7 +231,8 @@ MUST_USE enum err store_read_lane_status(struct store *store, int64_t fresh_afte
                                          size_t *out_lanes, int64_t *out_watermark_us,
                                          struct why *why);
 
-// --- which messages were applied, and with what outcome (only where the bus has sequences) -----
+// --- which messages were applied (only where the bus has sequences and the store transactions), and with
+// what outcome
 
 MUST_USE enum err store_load_applied(struct store *store, struct text log_id,
                                      enum applied_topic topic, struct ranges *out_ranges,

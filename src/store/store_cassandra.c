@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define MEMORY_SIZE        (256u << 20) // of address space; pages that no call touches cost nothing
+#define LISTS_SIZE         (64u << 20)
 #define EPOCH_BELIEVED_NS  (10 * NS_PER_SECOND)
 #define STATEMENT_SIZE_MAX 2048u
 
@@ -134,6 +135,7 @@ static void close_store(struct store *base)
     struct cassandra_store *store = cassandra_store_of(base);
     cql_close(&store->cql);
     arena_deinit(&store->memory);
+    arena_deinit(&store->lists);
     free(store);
 }
 
@@ -188,6 +190,7 @@ static enum err open_parts(struct cassandra_store *store,
                            const struct store_cassandra_options *options, struct why *why)
 {
     enum err err = arena_init(&store->memory, MEMORY_SIZE);
+    err = err == ERR_OK ? arena_init(&store->lists, LISTS_SIZE) : err;
     if (err != ERR_OK) {
         return why_set(why, err, "cannot open the store: out of memory");
     }
