@@ -292,8 +292,14 @@ static void remember_unread(struct cql_connection *connection)
     }
 }
 
+// Once a turn: a second time would end the life of the answers that the first one brought.
 static void receive(struct cql_connection *connection)
 {
+    if (connection->turn == connection->group->turn ||
+        connection->state == CQL_CONNECTION_CLOSED) {
+        return;
+    }
+    connection->turn = connection->group->turn;
     struct cql_frame_room room = cql_frame_room(&connection->reader);
     if (room.size == 0) {
         cql_connection_fail(connection, ERR_NO_MEMORY, "no memory for an answer");
@@ -353,18 +359,16 @@ static void socket_ready(void *context, bool readable, bool writable)
 void cql_connections_wait(struct cql_connections *group, int64_t timeout_ns)
 {
     struct cql_connection *unread = group->unread;
+    bool any = unread != NULL;
     group->unread = NULL;
-    for (struct cql_connection *at = unread; at != NULL; at = at->next_unread) {
-        at->is_unread = false;
-    }
-    cql_loop_wait(&group->loop, unread != NULL ? 0 : timeout_ns);
+    group->turn++;
     while (unread != NULL) {
         struct cql_connection *next = unread->next_unread;
-        if (!unread->is_unread && unread->state != CQL_CONNECTION_CLOSED) {
-            receive(unread);
-        }
+        unread->is_unread = false;
+        receive(unread);
         unread = next;
     }
+    cql_loop_wait(&group->loop, any ? 0 : timeout_ns);
 }
 
 // --- opening ------------------------------------------------------------------------------------

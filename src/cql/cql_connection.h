@@ -57,6 +57,7 @@ struct cql_connections {
     uint64_t bytes_received;
     struct cql_connection *dirty;  // written to and not flushed
     struct cql_connection *unread; // TLS holds bytes that no descriptor tells of
+    uint64_t turn;                 // calls of cql_connections_wait
 };
 
 enum cql_connection_state {
@@ -90,6 +91,7 @@ struct cql_connection {
     uint8_t challenges;
     bool was_ready;
     int64_t ready_ns;
+    uint64_t turn;          // of the group, when it last received
     int64_t received_ns;    // when bytes last came
     struct cql_timer timer; // of a step of the handshake, then of the heartbeat
     bool is_dirty;

@@ -373,14 +373,14 @@ enum err cql_topology_apply(struct cql *cql, struct why *why)
     return ERR_OK;
 }
 
-// Nodes that are up: of the local data centre those that we are connected to, of others those of which
-// the cluster has not told that they are down.
+// Nodes that are up: of the local data centre all but those that let nobody in (one that we are about to
+// connect to counts), of others all but those of which the cluster has told that they are down.
 bool cql_schema_agrees(const struct cql *cql)
 {
     const struct cql_uuid *version = NULL;
     for (size_t i = 0; i < cql->node_count; i++) {
         const struct cql_node *node = cql->nodes[i];
-        bool is_up = node->local ? node->ready_count > 0 : !node->reported_down;
+        bool is_up = node->local ? node->ready_count > 0 || !node->failed : !node->reported_down;
         if (is_up && version != NULL && !cql_uuid_equal(version, &node->schema_version)) {
             return false;
         }
