@@ -7,12 +7,37 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <time.h>
+
+static void say_published(struct command_context *context, uint64_t count)
+{
+    command_say(context, "%llu messages published", (unsigned long long)count);
+}
 
 static void *publisher_main(void *argument)
 {
     struct publisher *publisher = argument;
     publisher_run(publisher);
     return NULL;
+}
+
+// What is in hand is published, or given up by the bus, before the thread ends; a service that does not
+// answer may make that take long.
+static enum err join(struct command_context *context, pthread_t thread, struct why *why)
+{
+    struct timespec deadline;
+    int64_t patience_us = context->config->run_drain_timeout;
+    (void)clock_gettime(CLOCK_MONOTONIC, &deadline); // can't fail with this clock
+    deadline.tv_sec += (time_t)(patience_us / US_PER_SECOND);
+    if (!signals_drain_requested()) {
+        (void)pthread_join(thread, NULL); // it is joinable and joined once
+        return ERR_OK;
+    }
+    return pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &deadline) == 0
+               ? ERR_OK
+               : why_set(why, ERR_DRAIN_TIMEOUT,
+                         "what was in hand could not be published within %lld ms",
+                         (long long)(patience_us / 1000));
 }
 
 // Publishes one source to its end, or until a drain is asked for.
@@ -37,8 +62,12 @@ static enum err publish_source(struct command_context *context, struct engine *e
         (void)poll(&drain, 1, 20); // early or late, the loop looks again
     }
     atomic_store(&stop, true);
-    (void)pthread_join(thread, NULL); // it is joinable and joined once
+    enum err joined = join(context, thread, why);
     *in_out_published += atomic_load(&publisher.published);
+    if (joined != ERR_OK) { // the thread still uses what is here
+        say_published(context, *in_out_published);
+        engine_abandon(context, why);
+    }
     return publisher.err == ERR_OK ? ERR_OK : why_set(why, publisher.err, "%s", publisher.why.text);
 }
 
@@ -166,7 +195,7 @@ enum err cmd_produce(struct command_context *context, struct why *why)
         return err;
     }
     err = publish(context, &options, &published, why);
-    command_say(context, "%llu messages published", (unsigned long long)published);
+    say_published(context, published);
     engine_close_sources(&options);
     return err;
 }
