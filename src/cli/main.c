@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define ARENA_SIZE ((size_t)8 << 20) // untouched pages cost nothing
@@ -134,19 +135,24 @@ static enum err work(struct program *program, int argc, char **argv)
 
 // A standard stream that was closed would give its number to the next file opened here, which then got
 // what is meant for people. Its place is taken instead, in the mode that makes every use of it fail.
-static void fill_standard_streams(void)
+// Libraries open files before main, so this comes before them too; and before a sanitizer is ready, hence
+// the bare system calls.
+__attribute__((no_sanitize("address", "undefined", "thread"))) static void
+fill_standard_streams(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) {
-            int taken = open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
-            assert(taken == fd || taken < 0); // the lowest free one
+        if (syscall(SYS_fcntl, fd, F_GETFD) < 0 && errno == EBADF) {
+            (void)syscall(SYS_openat, AT_FDCWD, "/dev/null",
+                          fd == STDIN_FILENO ? O_WRONLY : O_RDONLY); // the lowest free number
         }
     }
 }
 
+__attribute__((section(".preinit_array"),
+               used)) static void (*const before_libraries)(void) = fill_standard_streams;
+
 int main(int argc, char **argv)
 {
-    fill_standard_streams();
     (void)signal(SIGPIPE, SIG_IGN); // a reader that goes away shows in the next write; can't fail
     static struct program program;  // large, and needed until the end
     // SQLite's memory statistics take a lock of the whole process at every allocation.
