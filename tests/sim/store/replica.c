@@ -194,14 +194,13 @@ static size_t row_size(enum table table)
     return sizeof(struct row) + columns_of[table] * sizeof(struct cell);
 }
 
-// Where the row is or belongs.
-static size_t find_place(const struct partition *partition, const struct row_key *key, bool *found)
+// Where the row is or belongs, not before `low`; `middle` is looked at first.
+static size_t find_between(const struct partition *partition, const struct row_key *key, size_t low,
+                           size_t middle, bool *found)
 {
-    size_t low = 0;
     size_t high = partition->count;
     *found = false;
     while (low < high) {
-        size_t middle = low + (high - low) / 2;
         int by = row_key_compare(partition->table, &partition->rows[middle]->key, key);
         if (by == 0) {
             *found = true;
@@ -212,8 +211,14 @@ static size_t find_place(const struct partition *partition, const struct row_key
         } else {
             high = middle;
         }
+        middle = low + (high - low) / 2;
     }
     return low;
+}
+
+static size_t find_place(const struct partition *partition, const struct row_key *key, bool *found)
+{
+    return find_between(partition, key, 0, partition->count / 2, found);
 }
 
 struct row *partition_row(const struct partition *partition, const struct row_key *key)
@@ -223,14 +228,9 @@ struct row *partition_row(const struct partition *partition, const struct row_ke
     return found ? partition->rows[at] : NULL;
 }
 
-static struct row *find_or_add(struct pool *pool, struct partition *partition,
-                               const struct row_key *key)
+static struct row *add_row_at(struct pool *pool, struct partition *partition, size_t at,
+                              const struct row_key *key)
 {
-    bool found = false;
-    size_t at = find_place(partition, key, &found);
-    if (found) {
-        return partition->rows[at];
-    }
     if (partition->count == partition->cap) {
         partition->rows =
             pool_grow(pool, partition->rows, &partition->cap, sizeof(partition->rows[0]));
@@ -244,24 +244,45 @@ static struct row *find_or_add(struct pool *pool, struct partition *partition,
     return row;
 }
 
-bool partition_merge_row(struct pool *pool, struct partition *partition, const struct row *from)
+static struct row *find_or_add(struct pool *pool, struct partition *partition,
+                               const struct row_key *key)
 {
-    struct row *row = find_or_add(pool, partition, &from->key);
+    bool found = false;
+    size_t at = find_place(partition, key, &found);
+    return found ? partition->rows[at] : add_row_at(pool, partition, at, key);
+}
+
+// true when they differed.
+static bool merge_cells(enum table table, struct row *row, const struct row *from)
+{
     bool differs = false;
-    for (size_t c = 0; c < columns_of[partition->table]; c++) {
-        differs |= !same_cell(&from->cells[c], &row->cells[c]);
-        if (cell_wins(&from->cells[c], &row->cells[c])) {
-            row->cells[c] = from->cells[c];
+    for (size_t c = 0; c < columns_of[table]; c++) {
+        if (!same_cell(&from->cells[c], &row->cells[c])) {
+            differs = true;
+            row->cells[c] =
+                cell_wins(&from->cells[c], &row->cells[c]) ? from->cells[c] : row->cells[c];
         }
     }
     return differs;
 }
 
+bool partition_merge_row(struct pool *pool, struct partition *partition, const struct row *from)
+{
+    return merge_cells(partition->table, find_or_add(pool, partition, &from->key), from);
+}
+
+// Both are sorted, and mostly the same: the next row is looked for where the last one was.
 bool partition_merge(struct pool *pool, struct partition *partition, const struct partition *from)
 {
     bool differs = from->count != partition->count;
+    size_t at = 0;
     for (size_t i = 0; i < from->count; i++) {
-        differs |= partition_merge_row(pool, partition, from->rows[i]);
+        const struct row *row = from->rows[i];
+        bool found = false;
+        at = find_between(partition, &row->key, at, at, &found);
+        struct row *into = found ? partition->rows[at] : add_row_at(pool, partition, at, &row->key);
+        differs |= merge_cells(partition->table, into, row);
+        at++;
     }
     return differs;
 }

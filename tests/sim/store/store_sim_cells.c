@@ -34,10 +34,10 @@ int64_t session_stamp(struct session *session)
     return is_embedded(session) ? ++session->cluster->stamp : PROJECTION_TIMESTAMP_BASE;
 }
 
-struct row_key event_row_key(const struct session *session, const struct event *event)
+struct row_key event_row_key(const struct cluster *cluster, const struct event *event)
 {
     bool one_a_payment =
-        event->kind == EVENT_PAYMENT && is_variant(session, VARIANT_LAST_WRITE_WINS);
+        event->kind == EVENT_PAYMENT && cluster->variant == VARIANT_LAST_WRITE_WINS;
     return (struct row_key){(int64_t)event->kind, event->entity_id, one_a_payment ? NULL : event};
 }
 

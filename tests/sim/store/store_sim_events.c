@@ -21,7 +21,7 @@ static void put_event(struct op *op, const struct event *event)
 {
     struct session *session = op->session;
     const struct event *copy = intern_event(session->cluster, event);
-    op_put(op, TABLE_EVENTS, event_row_key(session, copy), 0,
+    op_put(op, TABLE_EVENTS, event_row_key(session->cluster, copy), 0,
            cell_object(event_stamp(session), CELL_EVENT, copy));
 }
 
@@ -128,9 +128,25 @@ enum err sim_insert_events(struct store *store, struct store_group *groups, size
 
 // --- reading ------------------------------------------------------------------------------------
 
-static size_t find_row(const struct store_group *group, const struct event *event)
+// Of the rows, the first `stored_count` are in the order of event_compare: they come so from the partition.
+static size_t find_row(const struct store_group *group, size_t stored_count,
+                       const struct event *event)
 {
-    size_t at = 0;
+    size_t low = 0;
+    size_t high = stored_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int by = event_compare(group->rows[middle], event);
+        if (by == 0) {
+            return middle;
+        }
+        if (by < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    size_t at = stored_count;
     while (at < group->row_count && event_compare(group->rows[at], event) != 0) {
         at++;
     }
@@ -151,9 +167,10 @@ static bool is_incoming(const struct store_group *group, size_t count, const str
 // (only where the store looks) the one that was stored.
 static void merge_incoming(const struct session *session, struct store_group *group)
 {
+    size_t stored_count = group->row_count;
     for (size_t i = 0; i < group->incoming_count; i++) {
         struct incoming *incoming = group->incoming[i];
-        size_t at = find_row(group, &incoming->event);
+        size_t at = find_row(group, stored_count, &incoming->event);
         bool there = at < group->row_count;
         bool repeats = there && is_incoming(group, i, group->rows[at]);
         if (repeats || (there && is_embedded(session))) {

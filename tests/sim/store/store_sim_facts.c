@@ -186,10 +186,15 @@ void put_carried_projection(struct op *op, const struct store_group *group)
 
 // --- writing --------------------------------------------------------------------------------------
 
-static bool is_among(const struct event *const *rows, size_t count, const struct event *row)
+// Whether the row is in the list. Both lists that are compared are nearly the same and in one order, so it
+// is looked for from where the last one was.
+static bool is_among(const struct event *const *rows, size_t count, const struct event *row,
+                     size_t *in_out_at)
 {
     for (size_t i = 0; i < count; i++) {
-        if (rows[i] == row) {
+        size_t at = *in_out_at + i < count ? *in_out_at + i : *in_out_at + i - count;
+        if (rows[at] == row) {
+            *in_out_at = at + 1 < count ? at + 1 : 0;
             return true;
         }
     }
@@ -201,17 +206,19 @@ static void put_rows(struct op *op, const struct store_group *group)
 {
     struct session *session = op->session;
     const struct rows_read *read = group->private_rows;
+    size_t at = 0;
     for (size_t i = 0; i < group->row_count; i++) {
-        if (!is_among(read->stored, read->stored_count, group->rows[i])) {
+        if (!is_among(read->stored, read->stored_count, group->rows[i], &at)) {
             const struct event *copy = intern_event(session->cluster, group->rows[i]);
-            op_put(op, TABLE_EVENTS, event_row_key(session, copy), 0,
+            op_put(op, TABLE_EVENTS, event_row_key(session->cluster, copy), 0,
                    cell_object(session_stamp(session), CELL_EVENT, copy));
         }
     }
+    at = 0;
     for (size_t i = 0; i < read->stored_count; i++) {
         const struct event *row = read->stored[i];
-        if (!is_among(group->rows, group->row_count, row)) {
-            op_put(op, TABLE_EVENTS, event_row_key(session, row), 0,
+        if (!is_among(group->rows, group->row_count, row, &at)) {
+            op_put(op, TABLE_EVENTS, event_row_key(session->cluster, row), 0,
                    cell_tombstone(session_stamp(session)));
         }
     }

@@ -190,7 +190,7 @@ const struct dead_letter_record *intern_letter(struct cluster *cluster,
 
 // Timestamp of what is written once and never changed; embedded: one above all that were given.
 int64_t session_stamp(struct session *session);
-struct row_key event_row_key(const struct session *session, const struct event *event);
+struct row_key event_row_key(const struct cluster *cluster, const struct event *event);
 struct row_key letter_row_key(const struct hash *id);
 
 // --- the operations, by file ------------------------------------------------------------------------
@@ -241,10 +241,16 @@ enum err sim_change_dead_letter(struct store *store, const struct hash *id,
                                 enum dead_letter_state state, uint32_t checks,
                                 int64_t next_check_us, int64_t now_us, struct text who,
                                 struct text why_text, struct why *why);
-// The record as it stands now: as first written, with the fold of what became of it. `changes` are all
-// changes of all letters. false when there is no record.
-bool letter_of_row(const struct row *row, const struct partition *changes,
-                   struct dead_letter_record *out_record);
+// Reads letters in the order of their ids, each with the fold of what became of it. `changes` are all
+// changes of all letters.
+struct letter_walk {
+    const struct partition *changes;
+    size_t at;
+};
+void letter_walk(struct letter_walk *walk, const struct partition *changes);
+// The record of that row as it stands now. false when there is none.
+bool letter_walk_to(struct letter_walk *walk, const struct row *row,
+                    struct dead_letter_record *out_record);
 // store_sim_ledger.c
 enum err sim_load_applied(struct store *store, struct text log_id, enum applied_topic topic,
                           struct ranges *out_ranges, struct why *why);

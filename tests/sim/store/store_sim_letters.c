@@ -30,44 +30,51 @@ static bool is_of(const struct row *change, const struct row_key *letter)
     return change->key.first == letter->first && change->key.second == letter->second;
 }
 
-// Index of the first change of that letter or a later one.
-static size_t first_change(const struct partition *changes, const struct row_key *letter)
+static bool is_after(const struct row *change, const struct row_key *letter)
 {
-    size_t low = 0;
-    size_t high = changes->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        struct row_key key = changes->rows[middle]->key;
-        key.object = NULL;
-        if (row_key_compare(TABLE_LETTERS, &key, letter) < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
+    return change->key.first != letter->first ? change->key.first > letter->first
+                                              : change->key.second > letter->second;
 }
 
-bool letter_of_row(const struct row *row, const struct partition *changes,
-                   struct dead_letter_record *out_record)
+void letter_walk(struct letter_walk *walk, const struct partition *changes)
 {
-    if (!cell_is_set(&row->cells[0])) {
-        return false;
-    }
+    *walk = (struct letter_walk){.changes = changes};
+}
+
+// What became of the letter last; NULL when nothing did.
+static const struct letter_change *last_change(struct letter_walk *walk,
+                                               const struct row_key *letter)
+{
     const struct letter_change *last = NULL;
-    for (size_t i = first_change(changes, &row->key);
-         i < changes->count && is_of(changes->rows[i], &row->key); i++) {
-        const struct letter_change *change = changes->rows[i]->key.object;
-        bool there = cell_is_set(&changes->rows[i]->cells[0]);
-        last = there && (last == NULL || comes_after(change, last)) ? change : last;
+    while (walk->at < walk->changes->count && !is_after(walk->changes->rows[walk->at], letter)) {
+        const struct row *row = walk->changes->rows[walk->at++];
+        const struct letter_change *change = row->key.object;
+        bool counts = is_of(row, letter) && cell_is_set(&row->cells[0]);
+        last = counts && (last == NULL || comes_after(change, last)) ? change : last;
     }
+    return last;
+}
+
+static void fill_record(const struct row *row, const struct letter_change *last,
+                        struct dead_letter_record *out_record)
+{
     *out_record = *(const struct dead_letter_record *)row->cells[0].object;
     if (last != NULL) {
         out_record->state = last->state;
         out_record->checks = last->checks;
         out_record->next_check_us = last->next_check_us;
     }
-    return true;
+}
+
+bool letter_walk_to(struct letter_walk *walk, const struct row *row,
+                    struct dead_letter_record *out_record)
+{
+    const struct letter_change *last = last_change(walk, &row->key);
+    bool there = cell_is_set(&row->cells[0]);
+    if (there) {
+        fill_record(row, last, out_record);
+    }
+    return there;
 }
 
 // --- in -----------------------------------------------------------------------------------------
@@ -183,16 +190,29 @@ static size_t keep_earliest(struct dead_letter_record *records, size_t count, si
     return count < cap ? count + 1 : count;
 }
 
+static bool is_due(const struct row *row, const struct letter_change *last, int64_t before_us)
+{
+    if (!cell_is_set(&row->cells[0])) {
+        return false;
+    }
+    const struct dead_letter_record *record = row->cells[0].object;
+    enum dead_letter_state state = last != NULL ? last->state : record->state;
+    int64_t check_us = last != NULL ? last->next_check_us : record->next_check_us;
+    return state == DEAD_LETTER_WAITING && check_us > 0 && check_us < before_us;
+}
+
 static size_t find_due(const struct op *op, int64_t before_us, size_t count_max,
                        struct dead_letter_record *records)
 {
     const struct partition *rows = op->parts[0].result;
+    struct letter_walk walk;
+    letter_walk(&walk, op->parts[1].result);
     size_t count = 0;
     for (size_t i = 0; i < rows->count; i++) {
-        struct dead_letter_record record;
-        if (letter_of_row(rows->rows[i], op->parts[1].result, &record) &&
-            record.state == DEAD_LETTER_WAITING && record.next_check_us > 0 &&
-            record.next_check_us < before_us) {
+        const struct letter_change *last = last_change(&walk, &rows->rows[i]->key);
+        if (is_due(rows->rows[i], last, before_us)) {
+            struct dead_letter_record record;
+            fill_record(rows->rows[i], last, &record);
             count = keep_earliest(records, count, count_max, &record);
         }
     }

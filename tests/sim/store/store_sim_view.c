@@ -65,13 +65,10 @@ bool cluster_has_event(struct cluster *cluster, unsigned replica, const struct e
     unsigned node = cluster->node_count == 1 ? 0 : replica;
     const struct partition *partition = replica_find(&cluster->nodes[node].replica, TABLE_EVENTS,
                                                      (struct partition_key){event->order_id, 0});
-    for (size_t i = 0; partition != NULL && i < partition->count; i++) {
-        const struct cell *cell = &partition->rows[i]->cells[0];
-        if (cell_is_set(cell) && event_compare(cell->object, event) == 0) {
-            return true;
-        }
-    }
-    return false;
+    struct row_key key = event_row_key(cluster, event);
+    const struct row *row = partition != NULL ? partition_row(partition, &key) : NULL;
+    return row != NULL && cell_is_set(&row->cells[0]) &&
+           event_compare(row->cells[0].object, event) == 0;
 }
 
 // --- facts --------------------------------------------------------------------------------------
@@ -158,14 +155,28 @@ void fact_of_partitions(const struct partition *order, const struct partition *p
     }
 }
 
+static void fill_fact(const struct cluster *cluster, const struct partition *order,
+                      const struct partition *rows, struct sim_fact *out_fact)
+{
+    size_t count = rows != NULL ? rows->count : 0;
+    struct sim_fact_payment *payments = must(calloc(count + 1, sizeof(payments[0])));
+    fact_of_partitions(order, rows, cluster->shape == STORE_EMBEDDED, payments, out_fact);
+}
+
 void cluster_fact(struct cluster *cluster, unsigned replicas, int64_t order_id,
                   struct sim_fact *out_fact)
 {
     struct partition_key key = {order_id, 0};
+    if (cluster->node_count == 1 || __builtin_popcount(replicas) == 1) { // nothing to merge
+        unsigned node = cluster->node_count == 1 ? 0 : (unsigned)__builtin_ctz(replicas);
+        const struct replica *replica = &cluster->nodes[node].replica;
+        fill_fact(cluster, replica_find(replica, TABLE_FACTS, key),
+                  replica_find(replica, TABLE_FACT_PAYMENTS, key), out_fact);
+        return;
+    }
     struct partition *order = look(cluster, replicas, TABLE_FACTS, key);
     struct partition *rows = look(cluster, replicas, TABLE_FACT_PAYMENTS, key);
-    struct sim_fact_payment *payments = must(calloc(rows->count + 1, sizeof(payments[0])));
-    fact_of_partitions(order, rows, cluster->shape == STORE_EMBEDDED, payments, out_fact);
+    fill_fact(cluster, order, rows, out_fact);
     partition_destroy(&cluster->pool, order);
     partition_destroy(&cluster->pool, rows);
 }
@@ -257,9 +268,11 @@ void cluster_visit_dead_letters(struct cluster *cluster, unsigned replicas,
     struct partition_key key = {0, 0};
     struct partition *letters = look(cluster, replicas, TABLE_LETTERS, key);
     struct partition *changes = look(cluster, replicas, TABLE_LETTER_CHANGES, key);
+    struct letter_walk walk;
+    letter_walk(&walk, changes);
     for (size_t i = 0; i < letters->count; i++) {
         struct dead_letter_record record;
-        if (letter_of_row(letters->rows[i], changes, &record)) {
+        if (letter_walk_to(&walk, letters->rows[i], &record)) {
             visit(&record, context);
         }
     }
