@@ -268,6 +268,7 @@ static void end_is_found_only_after_the_idle_time(void **state)
         .idle_us = 2 * US_PER_SECOND,
     };
     assert_int_equal(worker_open(&worker, &options, NULL), ERR_OK);
+    rig_advance_seconds(&rig, 60); // its own start is long ago
     rig.batch.pulled_us = rig.time.wall_us;
     bool retry = false;
     assert_int_equal(batch_fetch(&rig.batch, rig.bus, &rig.limits, &rig.rules, NULL), ERR_OK);
