@@ -6,11 +6,13 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define TICKETS_MAX 64u // names whose sessions are kept; more share places
 
@@ -21,6 +23,7 @@ struct ticket {
 
 struct cql_tls_context {
     SSL_CTX *context;
+    BIO_METHOD *socket;
     const char *server_name;
     bool without_name_check;
     struct ticket tickets[TICKETS_MAX];
@@ -31,6 +34,63 @@ struct cql_tls_link {
     struct cql_tls_context *tls;
     char host[256];
 };
+
+// --- bytes to and from the socket ---------------------------------------------------------------
+
+// OpenSSL's own way to write to a socket would end the process by SIGPIPE when the other side is gone.
+static int write_socket(BIO *bio, const char *data, int size)
+{
+    int fd = (int)(intptr_t)BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    ssize_t sent = send(fd, data, (size_t)size, MSG_NOSIGNAL);
+    if (sent < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)) {
+        BIO_set_retry_write(bio);
+    }
+    return (int)sent;
+}
+
+static int read_socket(BIO *bio, char *data, int cap)
+{
+    int fd = (int)(intptr_t)BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    ssize_t got = recv(fd, data, (size_t)cap, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        BIO_set_retry_read(bio);
+    }
+    return (int)got;
+}
+
+static long control_socket(BIO *bio, int command, long number, void *pointer)
+{
+    (void)bio;
+    (void)number;
+    (void)pointer;
+    return command == BIO_CTRL_FLUSH ? 1 : 0; // nothing is kept back
+}
+
+static BIO_METHOD *make_socket_method(void)
+{
+    BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "till socket");
+    if (method != NULL && BIO_meth_set_write(method, write_socket) == 1 &&
+        BIO_meth_set_read(method, read_socket) == 1 &&
+        BIO_meth_set_ctrl(method, control_socket) == 1) {
+        return method;
+    }
+    BIO_meth_free(method);
+    return NULL;
+}
+
+static bool set_socket(SSL *ssl, const BIO_METHOD *method, int fd)
+{
+    BIO *bio = BIO_new(method);
+    if (bio == NULL) {
+        return false;
+    }
+    BIO_set_data(bio, (void *)(intptr_t)fd);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(ssl, bio, bio); // it owns it
+    return true;
+}
 
 // --- what OpenSSL says --------------------------------------------------------------------------
 
@@ -124,12 +184,15 @@ enum err cql_tls_open(const struct cql_tls *options, struct cql_tls_context **ou
                       struct why *why)
 {
     struct cql_tls_context *tls = calloc(1, sizeof(*tls));
-    SSL_CTX *context = tls != NULL ? SSL_CTX_new(TLS_client_method()) : NULL;
-    if (context == NULL) {
-        free(tls);
+    if (tls != NULL) {
+        tls->context = SSL_CTX_new(TLS_client_method());
+        tls->socket = make_socket_method();
+    }
+    if (tls == NULL || tls->context == NULL || tls->socket == NULL) {
+        cql_tls_close(&tls);
         return why_set(why, ERR_NO_MEMORY, "no memory for TLS");
     }
-    tls->context = context;
+    SSL_CTX *context = tls->context;
     tls->server_name = options->server_name;
     tls->without_name_check = options->without_name_check || options->without_chain_check;
     set_rules(context);
@@ -154,6 +217,7 @@ void cql_tls_close(struct cql_tls_context **tls)
         SSL_SESSION_free((*tls)->tickets[i].session);
     }
     SSL_CTX_free((*tls)->context);
+    BIO_meth_free((*tls)->socket);
     free(*tls);
     *tls = NULL;
 }
@@ -188,7 +252,7 @@ enum err cql_tls_link_open(struct cql_tls_context *tls, int fd, const char *host
         (void)strncat(link->host, host, sizeof(link->host) - 1);
         link->ssl = SSL_new(tls->context);
     }
-    if (link == NULL || link->ssl == NULL || SSL_set_fd(link->ssl, fd) != 1 ||
+    if (link == NULL || link->ssl == NULL || !set_socket(link->ssl, tls->socket, fd) ||
         !set_name(link->ssl, tls, host)) {
         cql_tls_link_close(&link);
         ERR_clear_error();

@@ -131,6 +131,9 @@ static void a_node_has_no_more_in_flight_than_its_window(void **state)
         unsigned before = rig_executes(&rig);
         size_t done = rig.done;
         rig_write(&rig, 0, count, true);
+        rig_poll(&rig, 0);
+        assert_true(cql_mock_await(rig.mocks[0], CQL_MOCK_EXECUTE, before + (count < 8 ? count : 8),
+                                   RIG_WAIT_MS));
         rig_pass(&rig, 20000);
         assert_int_equal(rig_executes(&rig) - before, count < 8 ? count : 8);
         assert_int_equal(rig_node(&rig, 0).in_flight, count < 8 ? count : 8);

@@ -16,7 +16,7 @@
 
 #define RIG_MOCKS_MAX    4u
 #define RIG_REQUESTS_MAX 40000u
-#define RIG_WAIT_MS      10000
+#define RIG_WAIT_MS      60000 // for what comes in milliseconds on a machine that is not busy
 
 #define RIG_INSERT "INSERT INTO shop.orders (id, item) VALUES (?, ?)"
 #define RIG_SELECT "SELECT id, item FROM shop.orders WHERE id = ?"
