@@ -260,6 +260,7 @@ static void take_and_ack(struct weather *weather, int64_t until_us)
 void weather_receive(struct weather *weather, size_t distinct, int64_t patience_us)
 {
     int64_t until_us = weather_now_us() + patience_us;
+    assert_int_equal(atomic_load(&weather->failed), 0); // what was never published is not awaited
     while (weather->distinct < distinct && weather_now_us() < until_us) {
         take_and_ack(weather, until_us);
     }
