@@ -115,13 +115,35 @@ static struct till_process *start(const char *const *words)
 }
 #define START(...) start(TILL_WORDS(__VA_ARGS__))
 
-// At a rate at which two versions of one order never have the same publish time, which has milliseconds.
+// The next `count` lines at `*text`, which goes on behind them, as a file.
+static void write_lines(const char *path, const char **text, size_t count)
+{
+    const char *end = *text;
+    for (size_t i = 0; i < count && *end != '\0'; i++) {
+        end = strchr(end, '\n') + 1;
+    }
+    write_bytes(path, *text, (size_t)(end - *text));
+    *text = end;
+}
+
+// Without versions the order published last counts, and messages that are published together have the
+// same publish time. The reference has another version of an order 80 lines further on.
+static void produce_orders(void)
+{
+    size_t size = 0;
+    char *orders = read_bytes(reference_orders(), &size);
+    for (const char *rest = orders; *rest != '\0';) {
+        write_lines("part.jsonl", &rest, 80);
+        const struct outcome *outcome = RUN("produce", "orders", "--from", "part.jsonl");
+        assert_exit_code(outcome, 0);
+        assert_err_has(outcome, " messages published");
+    }
+    free(orders);
+}
+
 static void produce_reference(void)
 {
-    const struct outcome *orders =
-        RUN("produce", "orders", "--from", reference_orders(), "--rate", "2000");
-    assert_exit_code(orders, 0);
-    assert_err_has(orders, "500 messages published");
+    produce_orders();
     assert_exit_code(RUN("produce", "payments", "--from", reference_payments()), 0);
     assert_false(file_exists("till-data")); // it needs no directory
 }
@@ -171,9 +193,9 @@ static void run_publishes_its_sources_and_consumes_them(void **state)
 {
     (void)state;
     make_all();
+    produce_orders();
     const struct outcome *outcome =
-        RUN("run", "--orders", reference_orders(), "--payments", reference_payments(), "--rate",
-            "2000", "--once", "--idle", IDLE, "--data-dir", "d");
+        RUN("run", "--payments", reference_payments(), "--once", "--idle", IDLE, "--data-dir", "d");
     assert_exit_code(outcome, 0);
     assert_out_has(outcome, "Balanced: all ");
     assert_as_on_the_embedded_broker("d");
@@ -304,7 +326,7 @@ static void outage_in_mid_run_is_waited_out(void **state)
     make_all();
     struct till_process *process = START("consume", "all", "--data-dir", "d");
     till_wait_for_err(process, "ready on");
-    assert_exit_code(RUN("produce", "orders", "--from", reference_orders(), "--rate", "2000"), 0);
+    produce_orders();
     wait_for_more(process, "d", SQL_ORDERS, 0);
     pubsub_emulator_pause(emulator);
     assert_false(pubsub_emulator_answers(emulator, 3000)); // which takes those 3 s
@@ -314,6 +336,32 @@ static void outage_in_mid_run_is_waited_out(void **state)
     till_signal(process, SIGTERM);
     assert_exit_code(till_wait(process), 0);
     assert_as_on_the_embedded_broker("d");
+}
+
+static void publish_that_cannot_end_in_time_is_75(void **state)
+{
+    (void)state;
+    make_all();
+    const struct till_start publishing = {.words = TILL_WORDS("produce", "orders", "--from", "-",
+                                                              "--drain-timeout", "0s", "--set",
+                                                              "pubsub.publish_timeout=1s"),
+                                          .variables = world->variables,
+                                          .input_stays_open = true};
+    struct till_process *consumer = START("consume", "orders", "--data-dir", "d");
+    struct till_process *process = till_start(&publishing);
+    till_feed(process, order_line(1));
+    till_wait_for_err(consumer, "ready on");
+    wait_for_number(consumer, "d", SQL_ORDERS, 1);
+    till_signal(consumer, SIGTERM);
+    assert_exit_code(till_wait(consumer), 0);
+    pubsub_emulator_pause(emulator);
+    till_feed(process, order_line(2));
+    till_wait_for_err(process, "cannot publish, will try again");
+    till_signal(process, SIGTERM);
+    const struct outcome *outcome = till_wait(process);
+    pubsub_emulator_resume(emulator);
+    assert_exit_code(outcome, 75);
+    assert_err_has(outcome, "1 messages published");
 }
 
 // --- what is missing, and whom it may concern ---------------------------------------------------
@@ -419,6 +467,7 @@ int main(void)
         WORLD(kill_with_streams_loses_nothing_and_counts_nothing_twice),
         WORLD(kill_with_pulls_loses_nothing_and_counts_nothing_twice),
         WORLD(outage_in_mid_run_is_waited_out),
+        WORLD(publish_that_cannot_end_in_time_is_75),
         WORLD(missing_topic_is_one_line_and_69),
         WORLD(missing_subscription_is_one_line_and_69),
         WORLD(names_are_those_that_are_set),
