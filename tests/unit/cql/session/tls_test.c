@@ -140,6 +140,20 @@ static void a_name_is_checked_as_it_was_given(void **state)
     expect_to_work(&options);
 }
 
+static void a_name_that_is_not_in_the_certificate_is_refused(void **state)
+{
+    (void)state;
+    char point[64];
+    start("other.pem", "other.key", NULL);
+    struct cql_options options = with_tls();
+    struct why why = {0};
+    (void)snprintf(point, sizeof(point), "localhost:%u", cql_mock_port(rig.mocks[0]));
+    options.contact_points = point;
+    assert_int_equal(rig_open_fails(&rig, &options, &why), ERR_CONFIG);
+    options.tls.server_name = "another.example";
+    assert_int_equal(rig_open_fails(&rig, &options, &why), ERR_CONFIG);
+}
+
 static void a_client_certificate_is_shown_when_there_is_one(void **state)
 {
     (void)state;
@@ -242,6 +256,7 @@ int main(void)
         cmocka_unit_test_teardown(certificates_that_do_not_hold_are_refused, stop),
         cmocka_unit_test_teardown(checks_can_be_named_and_switched_off, stop),
         cmocka_unit_test_teardown(a_name_is_checked_as_it_was_given, stop),
+        cmocka_unit_test_teardown(a_name_that_is_not_in_the_certificate_is_refused, stop),
         cmocka_unit_test_teardown(a_client_certificate_is_shown_when_there_is_one, stop),
         cmocka_unit_test_teardown(files_that_can_not_be_read_are_named, stop),
         cmocka_unit_test_teardown(plain_and_tls_do_not_meet, stop),
