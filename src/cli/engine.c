@@ -275,12 +275,17 @@ struct run_progress {
     char extra[128];
 };
 
-static void run_progress_init(struct run_progress *run, struct command_context *context)
+static void init_progress(struct progress *progress, const char *noun,
+                          struct command_context *context)
 {
     enum progress_mode mode = progress_mode_choose(
         context->options->quiet, isatty(STDERR_FILENO) == 1, getenv("TERM"), getenv("CI"));
-    progress_init(&run->progress, mode, "messages", context->messages, context->clock,
-                  terminal_width());
+    progress_init(progress, mode, noun, context->messages, context->clock, terminal_width());
+}
+
+static void run_progress_init(struct run_progress *run, struct command_context *context)
+{
+    init_progress(&run->progress, "messages", context);
     run->clock = context->clock;
     run->start_ns = clock_mono_ns(&context->clock);
 }
@@ -402,6 +407,17 @@ enum err engine_open_reader(struct command_context *context, struct store_reader
     return err == ERR_OK ? store_reader_open_sqlite(dir.facts_path, out_reader, why) : err;
 }
 
+// A person who waits for a large cluster sees how far it is; a file, or a script, tells nothing.
+static void show_reading(void *context, uint64_t done, uint64_t total)
+{
+    const struct progress_numbers numbers = {.count = done, .total = total};
+    if (done < total) {
+        progress_show(context, &numbers);
+    } else {
+        progress_clear(context);
+    }
+}
+
 enum err engine_report(struct command_context *context, const struct data_dir *dir,
                        struct report **out_report, struct why *why)
 {
@@ -416,7 +432,11 @@ enum err engine_report(struct command_context *context, const struct data_dir *d
         err = view_bus(context, dir, &bus, why);
     }
     if (err == ERR_OK) {
+        struct progress progress;
+        init_progress(&progress, "parts of the tables", context);
+        store_reader_watch(reader, show_reading, &progress);
         err = report_build(reader, bus, context->arena, report, why);
+        progress_clear(&progress);
     }
     bus_close(&bus);
     store_reader_close(&reader);

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PARTS               256 // of the token ring
 #define ORDERS_AT_ONCE      256
 #define ARENA_SIZE          (64u << 20)
 #define ROW_TEXT_SIZE       2048 // of the numbers of a row
@@ -25,7 +24,7 @@
 // First token of a part; the parts are equal up to one token.
 static int64_t token_of(unsigned part)
 {
-    __int128 first = (__int128)INT64_MIN + ((__int128)part << 64) / PARTS;
+    __int128 first = (__int128)INT64_MIN + ((__int128)part << 64) / CASSANDRA_PARTS;
     return (int64_t)first;
 }
 
@@ -34,13 +33,14 @@ enum err cassandra_scan(struct cassandra_store *store, enum cassandra_statement 
                         struct why *why)
 {
     enum err err = ERR_OK;
-    for (unsigned part = 0; err == ERR_OK && part < PARTS; part += CASSANDRA_PARTS_AT_ONCE) {
+    for (unsigned part = 0; err == ERR_OK && part < CASSANDRA_PARTS;
+         part += CASSANDRA_PARTS_AT_ONCE) {
         struct call call;
         call_init(&call, store, CASSANDRA_PARTS_AT_ONCE, 0);
         for (unsigned i = part; i < part + CASSANDRA_PARTS_AT_ONCE; i++) {
             struct cql_values *values = call_add(&call, statement, 0);
             cql_bind_bigint(values, token_of(i));
-            cql_bind_bigint(values, i + 1 < PARTS ? token_of(i + 1) - 1 : INT64_MAX);
+            cql_bind_bigint(values, i + 1 < CASSANDRA_PARTS ? token_of(i + 1) - 1 : INT64_MAX);
         }
         err = call_run(&call, on_row, context, why);
         if (err == ERR_OK && end_of_parts != NULL) {

@@ -287,6 +287,7 @@ static inline struct cassandra_reader *cassandra_reader_of(struct store_reader *
 
 // Reads a table whole, in parts of the token ring, CASSANDRA_PARTS_AT_ONCE of them at a time; `request` of
 // the callback is the number of the part among those. After each lot `end_of_parts` is called.
+#define CASSANDRA_PARTS         256
 #define CASSANDRA_PARTS_AT_ONCE 8
 typedef enum err parts_end_fn(void *context, struct why *why);
 MUST_USE enum err cassandra_scan(struct cassandra_store *store, enum cassandra_statement statement,

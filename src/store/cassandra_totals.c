@@ -23,6 +23,8 @@ struct slot {
 
 struct adding {
     struct store_totals *totals;
+    struct store_reader *reader;
+    uint64_t lots; // of parts that are added up, of all tables
     struct slot slots[CASSANDRA_PARTS_AT_ONCE];
     struct store_settled settled[SETTLEMENT_COUNT][STORE_CURRENCIES_MAX];
 };
@@ -180,10 +182,25 @@ static enum err take_event(void *context, size_t request, const struct cql_cell 
                          (long long)order_id);
 }
 
+// Of the three tables that are scanned; dead letters are few.
+#define LOTS_TOTAL (3u * CASSANDRA_PARTS / CASSANDRA_PARTS_AT_ONCE)
+
+static enum err tell_progress(void *context, struct why *why)
+{
+    struct adding *adding = context;
+    struct store_reader *reader = adding->reader;
+    (void)why;
+    adding->lots++;
+    if (reader->progress != NULL) {
+        reader->progress(reader->progress_context, adding->lots, LOTS_TOTAL);
+    }
+    return ERR_OK;
+}
+
 static enum err finish_parts(void *context, struct why *why)
 {
     struct adding *adding = context;
-    enum err err = ERR_OK;
+    enum err err = tell_progress(context, why);
     for (size_t i = 0; err == ERR_OK && i < CASSANDRA_PARTS_AT_ONCE; i++) {
         err = finish_partition(adding, &adding->slots[i], why);
     }
@@ -259,10 +276,11 @@ static enum err add_all(struct store_reader *base, struct adding *adding, struct
     enum err err =
         cassandra_scan(store, CASSANDRA_SCAN_EVENTS, take_event, finish_parts, adding, why);
     if (err == ERR_OK) {
-        err = cassandra_scan(store, CASSANDRA_SCAN_FACTS, take_fact, NULL, adding, why);
+        err = cassandra_scan(store, CASSANDRA_SCAN_FACTS, take_fact, tell_progress, adding, why);
     }
     if (err == ERR_OK) {
-        err = cassandra_scan(store, CASSANDRA_SCAN_WAITING, take_waiting, NULL, adding, why);
+        err =
+            cassandra_scan(store, CASSANDRA_SCAN_WAITING, take_waiting, tell_progress, adding, why);
     }
     if (err == ERR_OK) {
         err = cassandra_reader_letters(base, &any, take_letter, adding, why);
@@ -284,6 +302,7 @@ enum err cassandra_reader_totals(struct store_reader *base, struct text log_id, 
         (void)why_set(why, err, "no memory to add up the tables");
     } else {
         adding->totals = out_totals;
+        adding->reader = base;
         err = add_all(base, adding, arena, why);
     }
     for (size_t i = 0; adding != NULL && i < CASSANDRA_PARTS_AT_ONCE; i++) {

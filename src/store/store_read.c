@@ -34,6 +34,12 @@ void store_reader_close(struct store_reader **reader)
     }
 }
 
+void store_reader_watch(struct store_reader *reader, store_progress_fn *progress, void *context)
+{
+    reader->progress = progress;
+    reader->progress_context = context;
+}
+
 enum err store_reader_verify(struct store_reader *reader, struct why *why)
 {
     return reader->ops->verify(reader, why);

@@ -87,6 +87,9 @@ struct dead_letter_filter {
 typedef bool fact_row_fn(const struct text *columns, size_t column_count, void *context);
 typedef bool dead_letter_row_fn(const struct dead_letter_record *record, void *context);
 
+// How far store_reader_totals is: `done` of `total` parts of the tables. From inside that call.
+typedef void store_progress_fn(void *context, uint64_t done, uint64_t total);
+
 struct store_reader;
 
 // What an implementation does; the functions below say what each is to do.
@@ -104,6 +107,8 @@ struct store_reader_ops {
 // The first member of every implementation.
 struct store_reader {
     const struct store_reader_ops *ops;
+    store_progress_fn *progress; // NULL: nobody wants to know
+    void *progress_context;
 };
 
 #define STORE_FACT_COLUMN_COUNT 22
@@ -113,6 +118,8 @@ extern const struct text store_fact_columns[STORE_FACT_COLUMN_COUNT];
 MUST_USE enum err store_reader_open_sqlite(const char *path, struct store_reader **out_reader,
                                            struct why *why);
 void store_reader_close(struct store_reader **reader);
+// Readings that are over in seconds need not tell anything.
+void store_reader_watch(struct store_reader *reader, store_progress_fn *progress, void *context);
 // Reads every page and checks that trees and pages are sound; seconds a gigabyte. ERR_CORRUPT.
 MUST_USE enum err store_reader_verify(struct store_reader *reader, struct why *why);
 
