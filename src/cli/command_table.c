@@ -22,6 +22,8 @@ static const struct command commands[] = {
         .description = "Runs broker, consumers, sweeper and dead-letter consumer on one data "
                        "directory. Sources are files, standard input or made-up messages; without "
                        "one it works on what is in the directory and on what `till produce` sends. "
+                       "With --bus pubsub sources are published there, and all is received from "
+                       "there. "
                        "With --once it ends when everything is settled, and prints the report.",
         .options =
             OPTIONS(OPTION_data_dir, STORE_OPTIONS, OPTION_orders, OPTION_payments, OPTION_from,
@@ -69,9 +71,11 @@ static const struct command commands[] = {
     {
         .name = "consume",
         .summary = "apply what was published",
-        .description = "Takes messages from their subscriptions and applies them. `all` also "
-                       "declares payments unmatched whose grace time has passed, and records dead "
-                       "letters.",
+        .description =
+            "Takes messages from their subscriptions and applies them. `all` also "
+            "declares payments unmatched whose grace time has passed, and records dead "
+            "letters. On Pub/Sub a subscription counts as empty when it gave nothing for "
+            "--idle.",
         .options =
             OPTIONS(OPTION_data_dir, STORE_OPTIONS, OPTION_once, OPTION_idle, OPTION_match_grace,
                     BUS_OPTIONS, OPTION_run_drain_timeout, OPTION_quiet, OPTION_config, OPTION_set),
