@@ -10,6 +10,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -239,7 +240,7 @@ static bool set_name(SSL *ssl, const struct cql_tls_context *tls, const char *ho
                X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1;
     }
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    return SSL_set_tlsext_host_name(ssl, name) == 1 &&
+    return SSL_set_tlsext_host_name(ssl, (char *)(uintptr_t)name) == 1 &&
            (tls->without_name_check || SSL_set1_host(ssl, name) == 1);
 }
 
