@@ -295,8 +295,7 @@ static void remember_unread(struct cql_connection *connection)
 // Once a turn: a second time would end the life of the answers that the first one brought.
 static void receive(struct cql_connection *connection)
 {
-    if (connection->turn == connection->group->turn ||
-        connection->state == CQL_CONNECTION_CLOSED) {
+    if (connection->turn == connection->group->turn || connection->state == CQL_CONNECTION_CLOSED) {
         return;
     }
     connection->turn = connection->group->turn;
