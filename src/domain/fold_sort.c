@@ -1,8 +1,12 @@
 // Insertion sort for few rows, heap sort for many: its worst case is as good as its best, and it
-// needs no memory.
+// needs no memory. Many rows of which only the last few are out of place, which is what a store's rows
+// with those of a batch behind them are, are put in one by one.
 #include "fold_sort.h"
 
+#include <string.h>
+
 #define INSERTION_COUNT_MAX 16
+#define TAIL_SHARE          16 // at most a row in so many may be out of place for that
 
 static void insertion_sort(const struct event **rows, size_t count, fold_compare *compare)
 {
@@ -16,15 +20,30 @@ static void insertion_sort(const struct event **rows, size_t count, fold_compare
     }
 }
 
-// Stores give their rows in order, so a long set is usually sorted already.
-static bool is_sorted(const struct event *const *rows, size_t count, fold_compare *compare)
+static size_t count_sorted(const struct event *const *rows, size_t count, fold_compare *compare)
 {
-    for (size_t i = 1; i < count; i++) {
-        if (compare(rows[i - 1], rows[i]) > 0) {
-            return false;
+    size_t sorted = 1;
+    while (sorted < count && compare(rows[sorted - 1], rows[sorted]) <= 0) {
+        sorted++;
+    }
+    return sorted;
+}
+
+// Puts rows[at] where it belongs among those before it, which are sorted.
+static void put_in(const struct event **rows, size_t at, fold_compare *compare)
+{
+    const struct event *row = rows[at];
+    size_t low = 0;
+    for (size_t high = at; low < high;) {
+        size_t middle = low + (high - low) / 2;
+        if (compare(rows[middle], row) > 0) {
+            high = middle;
+        } else {
+            low = middle + 1;
         }
     }
-    return true;
+    memmove(&rows[low + 1], &rows[low], (at - low) * sizeof(rows[0]));
+    rows[low] = row;
 }
 
 // Lets rows[top] sink until no child in rows[0 ... count) is above it.
@@ -61,7 +80,14 @@ void fold_sort(const struct event **rows, size_t count, fold_compare *compare)
 {
     if (count <= INSERTION_COUNT_MAX) {
         insertion_sort(rows, count, compare);
-    } else if (!is_sorted(rows, count, compare)) {
+        return;
+    }
+    size_t sorted = count_sorted(rows, count, compare);
+    if (count - sorted > count / TAIL_SHARE) {
         heap_sort(rows, count, compare);
+        return;
+    }
+    for (size_t at = sorted; at < count; at++) {
+        put_in(rows, at, compare);
     }
 }

@@ -1,5 +1,5 @@
-// Sorting of row pointers inside fold: in place, without allocation, quick on the few or
-// sorted rows that fold usually meets. Internal to src/domain.
+// Sorting of row pointers inside fold: in place, without allocation, quick on the few rows, or the
+// sorted ones with a few behind them, that fold usually meets. Internal to src/domain.
 #ifndef TILL_FOLD_SORT_H
 #define TILL_FOLD_SORT_H
 
