@@ -5,19 +5,9 @@
 #include "scenarios.h"
 
 #include <inttypes.h>
-#include <limits.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-
-void campaign_keep_memory(void)
-{
-    // Where the library does not know these it is only slower.
-    (void)mallopt(M_MMAP_MAX, 0);
-    (void)mallopt(M_TRIM_THRESHOLD, INT_MAX);
-    (void)mallopt(M_TOP_PAD, 64 << 20);
-}
 
 static int64_t cpu_us(void)
 {

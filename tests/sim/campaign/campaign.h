@@ -33,9 +33,6 @@ struct campaign {
     int64_t reported_us;
 };
 
-// For a program that plays worlds: memory that a process gave back is kept for the next one, since asking the
-// system for it anew costs a third of a world in which many die. Call first.
-void campaign_keep_memory(void);
 void campaign_run(struct campaign *campaign);
 void campaign_print(const struct campaign *campaign);
 

@@ -196,7 +196,6 @@ static void every_wrong_variant_is_caught(void **state)
 
 int main(void)
 {
-    campaign_keep_memory();
     size_t count = scenario_count();
     struct CMUnitTest *tests = calloc(count + 8, sizeof(*tests));
     if (tests == NULL) {

@@ -156,7 +156,6 @@ int main(int argc, char **argv)
                                             {"report", required_argument, NULL, 'r'},
                                             {"first", no_argument, NULL, '1'},
                                             {0}};
-    campaign_keep_memory();
     struct arguments arguments = {0};
     int option = 0;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {

@@ -24,21 +24,18 @@ size_t table_columns(enum table table)
 
 static unsigned size_class(size_t size)
 {
-    unsigned class = POOL_CLASS_MIN;
-    while (((size_t)1 << class) < size) {
-        class ++;
-    }
-    return class;
+    return size <= (size_t)1 << POOL_CLASS_MIN ? POOL_CLASS_MIN
+                                               : 64 - (unsigned)__builtin_clzll(size - 1);
 }
 
-void *pool_take(struct pool *pool, size_t size)
+// Not zeroed when it was used before.
+static void *pool_take_raw(struct pool *pool, size_t size)
 {
     unsigned class = size_class(size);
     size_t whole = (size_t)1 << class;
     void *memory = pool->free[class];
     if (memory != NULL) {
         memcpy(&pool->free[class], memory, sizeof(void *));
-        memset(memory, 0, size);
         return memory;
     }
     if (whole > POOL_CHUNK_SIZE / 4) {
@@ -52,6 +49,11 @@ void *pool_take(struct pool *pool, size_t size)
     pool->chunk += whole;
     pool->left -= whole;
     return memory;
+}
+
+void *pool_take(struct pool *pool, size_t size)
+{
+    return memset(pool_take_raw(pool, size), 0, size);
 }
 
 void pool_give(struct pool *pool, void *memory, size_t size)
@@ -271,10 +273,32 @@ bool partition_merge_row(struct pool *pool, struct partition *partition, const s
     return merge_cells(partition->table, find_or_add(pool, partition, &from->key), from);
 }
 
+// The rows of the copy lie in one piece of memory.
+static void copy_rows(struct pool *pool, struct partition *partition, const struct partition *from)
+{
+    size_t size = row_size(from->table);
+    partition->block_size = from->count * size;
+    partition->block = pool_take_raw(pool, partition->block_size);
+    partition->cap = 4;
+    while (partition->cap < from->count) {
+        partition->cap *= 2;
+    }
+    partition->rows = pool_take_raw(pool, partition->cap * sizeof(partition->rows[0]));
+    for (size_t i = 0; i < from->count; i++) {
+        partition->rows[i] = (struct row *)(partition->block + i * size);
+        memcpy(partition->rows[i], from->rows[i], size);
+    }
+    partition->count = from->count;
+}
+
 // Both are sorted, and mostly the same: the next row is looked for where the last one was.
 bool partition_merge(struct pool *pool, struct partition *partition, const struct partition *from)
 {
     bool differs = from->count != partition->count;
+    if (partition->cap == 0 && from->count > 0) {
+        copy_rows(pool, partition, from);
+        return differs;
+    }
     size_t at = 0;
     for (size_t i = 0; i < from->count; i++) {
         const struct row *row = from->rows[i];
@@ -295,14 +319,23 @@ struct partition *partition_create(struct pool *pool, enum table table, struct p
     return partition;
 }
 
+static bool is_in_block(const struct partition *partition, const struct row *row)
+{
+    uintptr_t offset = (uintptr_t)row - (uintptr_t)partition->block;
+    return partition->block != NULL && offset < partition->block_size;
+}
+
 void partition_destroy(struct pool *pool, struct partition *partition)
 {
     if (partition == NULL) {
         return;
     }
     for (size_t i = 0; i < partition->count; i++) {
-        pool_give(pool, partition->rows[i], row_size(partition->table));
+        if (!is_in_block(partition, partition->rows[i])) {
+            pool_give(pool, partition->rows[i], row_size(partition->table));
+        }
     }
+    pool_give(pool, partition->block, partition->block_size);
     if (partition->cap > 0) {
         pool_give(pool, partition->rows, partition->cap * sizeof(partition->rows[0]));
     }

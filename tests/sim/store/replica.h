@@ -113,6 +113,8 @@ struct partition {
     struct row **rows; // by key
     size_t count;
     size_t cap;
+    unsigned char *block; // of a copy: where the rows lie that were copied; may be NULL
+    size_t block_size;
 };
 
 // One cell to write.

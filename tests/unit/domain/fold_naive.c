@@ -8,6 +8,7 @@ typedef __int128 wide;
 
 struct rows {
     const struct event *at[NAIVE_ROWS_MAX];
+    bool lost[NAIVE_ROWS_MAX]; // put aside for another row of the same identity
     size_t count;
 };
 
@@ -59,7 +60,7 @@ static void drop_repetitions(const struct event *const *events, size_t count, st
     }
 }
 
-// Rules 2, 3 and 4: put aside for another row of the same identity.
+// Rules 2, 3 and 4.
 static bool is_loser(const struct rows *rows, const struct event *row)
 {
     if (row->kind == EVENT_NOTE || (row->kind == EVENT_ORDER && !row->order.version_given)) {
@@ -132,7 +133,7 @@ static uint32_t count_business_rows(const struct rows *rows)
 static bool is_counted_event_of(const struct rows *rows, size_t i, int64_t payment_id)
 {
     return rows->at[i]->kind == EVENT_PAYMENT && rows->at[i]->entity_id == payment_id &&
-           !is_loser(rows, rows->at[i]);
+           !rows->lost[i];
 }
 
 static bool is_foreign(const struct event *row, struct currency currency)
@@ -342,7 +343,8 @@ void fold_naive(const struct event *const *events, size_t count, const int64_t *
         .losers = out_naive->losers,
     };
     for (size_t i = 0; i < rows.count; i++) {
-        if (is_loser(&rows, rows.at[i])) {
+        rows.lost[i] = is_loser(&rows, rows.at[i]);
+        if (rows.lost[i]) {
             fact->losers[fact->loser_count++] = rows.at[i];
         }
     }
