@@ -16,7 +16,7 @@
 #define CONFIRMED_MIN   1000   // before the emulator is killed
 #define BYTES_A_SECOND  200000 // while publishing, so that a kill finds it at work
 #define PAUSE_US        ((weather_is_full() ? 90 : 5) * US_PER_SECOND)
-#define ABSENT_US       (3 * US_PER_SECOND) // how long it is asked for what is not there
+#define ABSENT_US       (2 * US_PER_SECOND) // how long it is asked for what is not there
 #define ABSENT_CPU_US   (500 * 1000)        // and what that may cost
 #define ABSENT_SIZE_MAX 2000 // bytes on the wire: a call and pings, not a call a millisecond
 

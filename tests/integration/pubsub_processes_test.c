@@ -26,6 +26,7 @@
 #define MESSAGES       (getenv("TILL_TEST_FULL") != NULL ? MESSAGES_MAX : 2000) // a topic
 #define CHUNK          20
 #define CHUNK_US       5000
+#define KILL_LATER_US  50000 // a few turns of a consumer's
 #define PATIENCE_US    (240 * US_PER_SECOND)
 #define RECEIVERS      2
 #define RECEIVERS_ANEW 48 // the emulator goes on feeding the streams of the one that was killed
@@ -58,7 +59,9 @@ struct world {
     struct topic topics[TOPICS];
     pid_t pids[CONSUMERS]; // 0: none
     char paths[CONSUMERS][96];
-    off_t kill_at; // size of the victim's file
+    off_t kill_at;         // size of the victim's file
+    int64_t kill_after_us; // and this much later
+    int64_t kill_us;       // when that is; 0: not yet known
     size_t published;
 };
 
@@ -177,9 +180,17 @@ static int end_consumer(struct world *world, int consumer, int signal_number)
     return status;
 }
 
+static bool is_due(struct world *world)
+{
+    if (world->kill_us == 0 && file_size(world->paths[VICTIM]) >= world->kill_at) {
+        world->kill_us = now_us() + world->kill_after_us;
+    }
+    return world->kill_us != 0 && now_us() >= world->kill_us;
+}
+
 static void kill_when_due(struct world *world)
 {
-    if (world->pids[VICTIM] != 0 && file_size(world->paths[VICTIM]) >= world->kill_at) {
+    if (world->pids[VICTIM] != 0 && is_due(world)) {
         assert_true(WIFSIGNALED(end_consumer(world, VICTIM, SIGKILL)));
         print_message("    killed after %zu messages were published, with %lld bytes recorded\n",
                       world->published, (long long)file_size(world->paths[VICTIM]));
@@ -260,6 +271,7 @@ static struct world *create(enum pubsub_way way, struct rand *rand)
     assert_non_null(world);
     world->way = way;
     world->kill_at = (off_t)rand_below(rand, (uint64_t)MESSAGES / 2) + 1;
+    world->kill_after_us = (int64_t)rand_below(rand, KILL_LATER_US);
     (void)snprintf(world->project, sizeof(world->project), "processes-%d", (int)way);
     (void)snprintf(world->folder, sizeof(world->folder), "/tmp/till-processes-XXXXXX");
     assert_non_null(mkdtemp(world->folder));
