@@ -1,0 +1,195 @@
+// The program on one Cassandra node: the same messages give the same facts and dead letters as on the
+// embedded store, and the tables hold what reads are fast with: no tombstones, no nulls, no clocks.
+#include "cassandra_rig.h"
+#include "cassandra_server.h"
+#include "data_files.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+// cmocka needs those before it
+#include <cmocka.h>
+
+#define PAIRS      "500"
+#define PAIRS_FULL "20000"
+#define SEED       "7"
+// All anomalies, in shares that make each of them occur.
+#define ANOMALIES                                                                                  \
+    "--late", "5%", "--early", "20%", "--orphan", "3%", "--duplicate", "5%", "--conflict", "2%",   \
+        "--corrupt", "2%", "--partial", "5%", "--overpay", "2%", "--refund", "5%", "--chargeback", \
+        "2%", "--failed-retry", "5%", "--wrong-currency", "2%"
+
+static struct cassandra_server *server;
+static struct cassandra_rig rig;
+static char keyspace[CASSANDRA_KEYSPACE_SIZE];
+
+static int create_world(void **state)
+{
+    int failed = till_test_setup(state);
+    cassandra_server_keyspace(server, keyspace);
+    rig_init(&rig, cassandra_server_addresses(server), keyspace);
+    assert_exit_code(RIG_RUN(&rig, "setup", "--quiet"), 0);
+    return failed;
+}
+
+// The rows that a statement gives; free() them.
+__attribute__((format(printf, 1, 2))) static char *rows_of(const char *format, ...)
+{
+    char statement[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(statement, sizeof(statement), format, arguments);
+    va_end(arguments);
+    return cassandra_server_cql(server, statement);
+}
+
+static int64_t number_of(char *rows)
+{
+    long long number = -1;
+    if (sscanf(rows, "%lld", &number) != 1) {
+        fail_msg("no number: %s", rows);
+    }
+    free(rows);
+    return number;
+}
+// SELECT `what` FROM the keyspace's `table`.
+#define ASK(what, table) number_of(rows_of("SELECT " what " FROM %s." table ";", keyspace))
+
+static const char *pairs(void)
+{
+    return rig_is_full() ? PAIRS_FULL : PAIRS;
+}
+
+// --- the same as the embedded store -----------------------------------------------------------------
+
+static void facts_and_dead_letters_are_those_of_the_embedded_store(void **state)
+{
+    (void)state;
+    const struct outcome *embedded =
+        TILL("run", "--generate", pairs(), "--seed", SEED, ANOMALIES, "--once", "--data-dir", "e");
+    assert_exit_code(embedded, 0);
+    const struct outcome *run = RIG_RUN(&rig, "run", "--generate", pairs(), "--seed", SEED,
+                                        ANOMALIES, "--once", "--data-dir", "c");
+    assert_exit_code(run, 0);
+    assert_out_has(run, "Balanced: all ");
+    assert_err_has(run, keyspace);
+    rig_assert_same(&rig, "e");
+    rig_assert_balanced(&rig);
+}
+
+// The second time everything is there already. Only the message ids of refused messages are new.
+static void the_same_messages_once_more_change_no_fact(void **state)
+{
+    (void)state;
+    const struct generator_options options = rig_anomalies(11, 200);
+    rig_write_messages(&options);
+    char *facts[2];
+    for (int i = 0; i < 2; i++) {
+        const struct outcome *run =
+            RIG_RUN(&rig, "run", "--orders", "orders.jsonl", "--payments", "payments.jsonl",
+                    "--once", "--quiet", "--data-dir", i == 0 ? "first" : "second");
+        assert_exit_code(run, 0);
+        facts[i] = rig_facts(&rig, "first");
+    }
+    assert_same_lines("facts", facts[1], facts[0]);
+    rig_assert_balanced(&rig);
+    free(facts[0]);
+    free(facts[1]);
+}
+
+// --- what lies in the tables --------------------------------------------------------------------------
+
+// These look at one run.
+static int create_world_with_run(void **state)
+{
+    int failed = create_world(state);
+    assert_exit_code(RIG_RUN(&rig, "run", "--generate", PAIRS, "--seed", SEED, ANOMALIES, "--once",
+                             "--quiet", "--data-dir", "c"),
+                     0);
+    return failed;
+}
+
+// The most tombstones that a read of the table has met. Below two the figure is 1.
+static int64_t tombstones_met(const char *table)
+{
+    return number_of(rows_of("SELECT max FROM system_views.tombstones_per_read"
+                             " WHERE keyspace_name = '%s' AND table_name = '%s';",
+                             keyspace, table));
+}
+
+static void a_run_leaves_no_tombstones_for_readers(void **state)
+{
+    (void)state;
+    static const char *const tables[] = {
+        "order_events", "orders_payments_facts", "facts_by_customer",  "facts_by_day",
+        "dead_letters", "dead_letter_events",    "dead_letter_checks", "waiting_payments"};
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        char *rows = rows_of("SELECT count(*) FROM %s.%s;", keyspace, tables[i]);
+        assert_true(number_of(rows) > 0);
+        if (tombstones_met(tables[i]) > 1) {
+            fail_msg("a read of %s met tombstones", tables[i]);
+        }
+    }
+    // The same question does find two that are there.
+    free(rows_of("INSERT INTO %s.orders_payments_facts (order_id, payment_id, amount,"
+                 " payment_method) VALUES (999999999, 1, null, null);"
+                 "SELECT order_id FROM %s.orders_payments_facts WHERE order_id = 999999999;",
+                 keyspace, keyspace));
+    assert_true(tombstones_met("orders_payments_facts") > 1);
+}
+
+// Through a column that is null an older projection might still show.
+static void no_column_of_a_fact_is_null(void **state)
+{
+    (void)state;
+    char *rows =
+        rows_of("SELECT customer_id, item, quantity, price, shipping_address, order_status,"
+                " creation_date, currency, order_total, amount_paid, amount_refunded,"
+                " amount_charged_back, settlement, match_issue, n_events"
+                " FROM %s.orders_payments_facts;"
+                "SELECT payment_method, card_last_four, payment_status, payment_datetime, amount"
+                " FROM %s.orders_payments_facts WHERE payment_id > 0 ALLOW FILTERING;",
+                keyspace, keyspace);
+    assert_true(line_count(rows) > 900);
+    assert_null(strstr(rows, "null"));
+    free(rows);
+}
+
+// Every timestamp is at or above 2^51, which no clock in microseconds reaches before the year 2041, and
+// nothing fades.
+static void rows_are_stamped_by_their_sets_and_not_by_a_clock(void **state)
+{
+    (void)state;
+    const int64_t base = INT64_C(1) << 51;
+    assert_int_equal(ASK("min(writetime(status))", "order_events"), base);
+    assert_int_equal(ASK("max(writetime(status))", "order_events"), base);
+    assert_true(ASK("min(writetime(n_events))", "orders_payments_facts") > base);
+    assert_true(ASK("min(writetime(amount))", "orders_payments_facts") > base);
+    assert_int_equal(ASK("count(ttl(status))", "order_events"), 0);
+    assert_int_equal(ASK("count(ttl(n_events))", "orders_payments_facts"), 0);
+}
+
+#define WORLD(function) cmocka_unit_test_setup_teardown(function, create_world, till_test_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WORLD(facts_and_dead_letters_are_those_of_the_embedded_store),
+        WORLD(the_same_messages_once_more_change_no_fact),
+    };
+    const struct CMUnitTest looks[] = {
+        cmocka_unit_test(no_column_of_a_fact_is_null),
+        cmocka_unit_test(rows_are_stamped_by_their_sets_and_not_by_a_clock),
+        cmocka_unit_test(a_run_leaves_no_tombstones_for_readers), // and makes one
+    };
+    cassandra_server_require();
+    server = cassandra_server_shared();
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    failed += cmocka_run_group_tests(looks, create_world_with_run, till_test_teardown);
+    cassandra_server_stop(&server);
+    return failed;
+}
