@@ -47,10 +47,10 @@
 
 struct cql;
 
-#define CQL_CONTACT_POINTS_MAX 32u
-#define CQL_NODES_MAX          1024u
-#define CQL_IN_FLIGHT_MAX      32768u      // requests of a session accepted and not completed
-#define CQL_REQUEST_SIZE_MAX   (32u << 20) // bytes; a node takes 16 MiB unless it is told otherwise
+#define CQL_ADDRESSES_MAX    128u        // of contact points; those beyond are left out
+#define CQL_NODES_MAX        1024u       // of a cluster; likewise
+#define CQL_IN_FLIGHT_MAX    32768u      // requests of a session accepted and not completed
+#define CQL_REQUEST_SIZE_MAX (32u << 20) // bytes; a node takes 16 MiB unless it is told otherwise
 
 struct cql_tls {
     bool enabled;
@@ -66,28 +66,28 @@ struct cql_tls {
 
 // Texts are copied. A zero means the default beside it.
 struct cql_options {
-    const char
-        *contact_points;  // "host", "host:port", "[::1]:9042", by comma; every address of a name
-    uint16_t port;        // where none is given; 9042
-    const char *local_dc; // NULL: that of the first node that answers
+    // "host", "host:port", "[::1]:9042", by comma. Every address of a name is tried; names are resolved
+    // once, by cql_open.
+    const char *contact_points;
+    uint16_t port;            // where none is given; 9042
+    const char *local_dc;     // NULL: that of the first node that answers
     const char *cluster_name; // refuse nodes of another cluster; NULL: any
     const char *user;         // SASL PLAIN; NULL: none
     const char *password;
     struct cql_tls tls;
-    enum cql_compression compression;
-    int protocol_version_max;      // 5; 4
-    uint32_t connections_per_node; // 1
-    uint32_t
-        in_flight_per_node; // 1024: most requests at once at a node; shrinks when it is overloaded
-    int64_t connect_timeout_us; // 5 s, a step: TCP, TLS, each answer of the handshake
-    int64_t request_timeout_us; // 12 s: more than the server's own (write 2 s, read 5 s)
-    int64_t heartbeat_us;       // 30 s of silence, then OPTIONS; unanswered for a half more: closed
-    int64_t reconnect_min_us;   // 250 ms, doubled with jitter ...
-    int64_t reconnect_max_us;   // ... to 30 s; an UP event tries at once
-    uint32_t orphans_max;       // 256 answers overdue on a connection: it is replaced
-    struct clock clock;         // clock_real()
-    uint64_t seed;              // of jitter and choice; 0: from the system
-    const char *application;    // DRIVER_NAME and APPLICATION_NAME shown by system_views.clients
+    enum cql_compression compression; // used with nodes that offer it
+    int protocol_version_max;         // 5; 4
+    uint32_t connections_per_node;    // 1; at most 16
+    uint32_t in_flight_per_node;      // 1024 requests at once; fewer while the node is overloaded
+    int64_t connect_timeout_us;       // 5 s, a step: TCP with TLS, each answer of the handshake
+    int64_t request_timeout_us;       // 12 s: more than the server's own (write 2 s, read 5 s)
+    int64_t heartbeat_us;             // 30 s of silence, then OPTIONS; half more, then closed
+    int64_t reconnect_min_us;         // 250 ms, doubled with jitter ...
+    int64_t reconnect_max_us;         // ... to 30 s; an UP event tries at once
+    uint32_t orphans_max;             // 256 answers overdue on a connection: it is replaced
+    struct clock clock;               // clock_real()
+    uint64_t seed;                    // of jitter and choice; 0: from the system
+    const char *application;          // APPLICATION_NAME in system_views.clients; "till"
 };
 
 // Waits until one node answered and the topology is known. ERR_UNAVAILABLE when none does within
