@@ -47,6 +47,9 @@ static size_t begin_anew(struct weather *weather, bool *expected)
     size_t count = 0;
     pubsub_emulator_restart(weather->emulator);
     weather_make_topic(weather);
+    while (weather_take(weather, WEATHER_HANDLES_MAX) > 0) { // what the old one sent
+        weather_ack(weather);
+    }
     for (size_t i = 0; i < weather->published; i++) {
         expected[i] = !weather->fates[i].confirmed;
         count += expected[i];
