@@ -317,51 +317,11 @@ static void count_batch(struct lane *lane, const struct batch *batch)
     atomic_fetch_add(&lane->counters.times_unparsed, batch->remarks.times_unparsed);
 }
 
-// Messages in no order: neither the newest one nor an empty pull tells what is still to come. The oldest
-// one of a while does: while a backlog is worked off there are old ones among those that come.
-static int64_t watch_orders(struct lane *lane, const struct batch *batch)
-{
-    int64_t reached_us = 0;
-    if (lane->watched_since_us == 0) {
-        lane->watched_since_us = lane->oldest_seen_us = batch->pulled_us;
-    }
-    for (size_t i = 0; i < batch->order_count; i++) {
-        int64_t published_us = batch->items[i].message->published_us;
-        lane->oldest_seen_us =
-            published_us < lane->oldest_seen_us ? published_us : lane->oldest_seen_us;
-    }
-    if (batch->pulled_us - lane->watched_since_us >= lane->matcher.rules->quiet_us) {
-        reached_us = lane->oldest_seen_us;
-        lane->watched_since_us = lane->oldest_seen_us = batch->pulled_us;
-    }
-    return reached_us;
-}
-
-// An orders subscription that was empty when it was asked had given out everything published before.
-static int64_t newest_order(const struct batch *batch)
-{
-    int64_t reached_us = batch->order_count == 0 ? batch->pulled_us : 0;
-    for (size_t i = 0; i < batch->order_count; i++) {
-        int64_t published_us = batch->items[i].message->published_us;
-        reached_us = published_us > reached_us ? published_us : reached_us;
-    }
-    return reached_us;
-}
-
-static void raise_watermark(struct lane *lane, const struct batch *batch)
-{
-    if (!batch->orders_pulled) {
-        return;
-    }
-    int64_t reached_us =
-        lane->matcher.rules->quiet_us > 0 ? watch_orders(lane, batch) : newest_order(batch);
-    lane->watermark_us = reached_us > lane->watermark_us ? reached_us : lane->watermark_us;
-}
-
 enum err lane_apply(struct lane *lane, struct batch *batch, struct why *why)
 {
+    watermark_watch(&lane->orders, batch);
     if (batch->count == 0) {
-        raise_watermark(lane, batch);
+        watermark_raise(&lane->orders, batch, lane->matcher.rules->quiet_us);
         return ERR_OK;
     }
     struct batch_item *items = ARENA_ARRAY(&batch->arena, struct batch_item, batch->count);
@@ -374,14 +334,14 @@ enum err lane_apply(struct lane *lane, struct batch *batch, struct why *why)
         return err;
     }
     count_batch(lane, batch);
-    raise_watermark(lane, batch);
+    watermark_raise(&lane->orders, batch, lane->matcher.rules->quiet_us);
     FAILPOINT("before_ack");
     return batch_ack(batch, lane->matcher.bus, why);
 }
 
 enum err lane_write_status(struct lane *lane, struct why *why)
 {
-    return store_write_lane_status(lane->matcher.store, lane->name, lane->watermark_us,
+    return store_write_lane_status(lane->matcher.store, lane->name, lane->orders.reached_us,
                                    clock_wall_us(&lane->matcher.clock), why);
 }
 

@@ -11,6 +11,7 @@
 #include "match_step.h"
 #include "ranges.h"
 #include "store.h"
+#include "watermark.h"
 
 #include <stdatomic.h>
 
@@ -34,13 +35,10 @@ struct lane {
     struct log *log;  // may be NULL
     struct text name; // key of its status and starts
     struct ranges applied[APPLIED_TOPIC_COUNT];
-    bool starts_pending;  // a start is counted that no commit has cleared yet
-    size_t careful_left;  // messages to take one by one, because the last start did not survive
-    int64_t watermark_us; // orders published before this are applied, as far as this lane knows
-    // With rules.quiet_us: since when orders are watched, and the oldest seen since then.
-    int64_t watched_since_us;
-    int64_t oldest_seen_us;
-    size_t slice_max; // items a transaction; shrinks when partitions don't fit, grows back
+    bool starts_pending;     // a start is counted that no commit has cleared yet
+    size_t careful_left;     // messages to take one by one, because the last start did not survive
+    struct watermark orders; // how far they are
+    size_t slice_max;        // items a transaction; shrinks when partitions don't fit, grows back
     struct lane_counters counters;
 };
 

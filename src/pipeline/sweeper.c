@@ -163,7 +163,6 @@ static enum err sweep_page(struct page *page)
     }
     if (err == ERR_OK) {
         atomic_fetch_add(&page->sweeper->unmatched, dead_count);
-        atomic_fetch_add(&page->sweeper->matched, page->count - dead_count);
     }
     return err;
 }
@@ -268,7 +267,6 @@ enum err sweeper_step(struct sweeper *sweeper, int64_t now_us, bool final, bool 
             err = must_hold(sweeper, buckets[i], now_us, &hold, why);
         }
         if (err == ERR_OK && hold) {
-            atomic_fetch_add(&sweeper->held, 1);
             break; // later buckets would be held too
         }
         if (err == ERR_OK) {

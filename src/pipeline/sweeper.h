@@ -15,8 +15,6 @@ struct sweeper {
     struct log *log; // may be NULL
     struct arena arena;
     atomic_uint_fast64_t unmatched; // dead letters published
-    atomic_uint_fast64_t matched;   // entries whose order had come meanwhile
-    atomic_uint_fast64_t held;      // buckets left for later, because the orders are behind
 };
 
 #define SWEEPER_PAGE_MAX    512u // entries worked on at once

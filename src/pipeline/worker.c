@@ -65,22 +65,17 @@ enum err worker_apply(struct worker *worker, struct batch *batch, bool *out_retr
     return err_class_of(err) == ERR_CLASS_RETRY ? ERR_OK : err;
 }
 
-static uint64_t swept(const struct worker *worker)
-{
-    return atomic_load(&worker->sweeper.unmatched) + atomic_load(&worker->sweeper.matched);
-}
-
 static enum err sweep(struct worker *worker, bool final, struct why *why)
 {
     bool done = false;
     enum err err = ERR_OK;
-    uint64_t swept_before = swept(worker);
+    uint64_t unmatched_before = atomic_load(&worker->sweeper.unmatched);
     while (err == ERR_OK && !done) {
         err = sweeper_step(&worker->sweeper, clock_wall_us(&worker->options.clock), final, &done,
                            why);
         done = done || !final;
     }
-    if (swept(worker) != swept_before) {
+    if (atomic_load(&worker->sweeper.unmatched) != unmatched_before) {
         note_activity(worker); // its dead letters are on their way
     }
     return err;

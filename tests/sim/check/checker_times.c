@@ -8,7 +8,7 @@
 #define AT_WORK_MAX_US (60 * US_PER_SECOND) // a sweeper with all that can be due at once
 #define IN_HAND_MAX_US US_PER_SECOND        // from reading an order to publishing its dead letters
 
-// When the first order of all was acked; INT64_MAX: none was.
+// When the first order of all was acked; INT64_MAX: none was. From then on there are order lanes.
 static int64_t first_order_acked_us(const struct checker *checker)
 {
     int64_t first_us = INT64_MAX;
@@ -19,14 +19,25 @@ static int64_t first_order_acked_us(const struct checker *checker)
     return first_us;
 }
 
-// No order lane had done anything, so that it says nothing that the order is not stored.
+// How old a payment may be when it is declared unmatched: nobody waits longer than he may, nor for order
+// lanes that are there and have said how far they are.
+static int64_t age_max_us(const struct pipeline_rules *rules, int64_t payment_us, int64_t lanes_us)
+{
+    int64_t there_us = lanes_us > payment_us ? lanes_us - payment_us : 0;
+    int64_t hold_us = there_us < rules->max_hold_us ? there_us + 3 * rules->quiet_us : INT64_MAX;
+    hold_us = hold_us < rules->max_hold_us ? hold_us : rules->max_hold_us;
+    return rules->grace_us + rules->bucket_us + hold_us + AT_WORK_MAX_US;
+}
+
+// While the order lanes are behind, that an order is not stored says nothing.
 static void check_hold(struct checker *checker, const struct expected_letter *letter,
-                       const struct expected_order *order, int64_t published_us, int64_t lanes_us)
+                       const struct expected_order *order, int64_t published_us)
 {
     const struct pipeline_rules *rules = checker->options.rules;
     int64_t payment_us = letter->source->published_us;
     bool order_on_its_way = order != NULL && order->first_order_us != 0 &&
-                            order->first_order_us <= payment_us && published_us < lanes_us;
+                            order->first_order_us <= payment_us &&
+                            (order->order_acked_us == 0 || published_us < order->order_acked_us);
     bool held = published_us - payment_us >= rules->grace_us + rules->max_hold_us;
     if (!checker_ask(checker, !order_on_its_way || held)) {
         checker_fail(checker, CHECK_I9_unmatched_after_hold,
@@ -42,7 +53,7 @@ static void check_letter(struct checker *checker, const struct expected_letter *
     const struct pipeline_rules *rules = checker->options.rules;
     const struct expected_order *order = expected_order(checker->expected, letter->letter.order_id);
     int64_t age_us = published_us - letter->source->published_us;
-    check_hold(checker, letter, order, published_us, lanes_us);
+    check_hold(checker, letter, order, published_us);
     int64_t order_there_us = order == NULL ? 0 : order->order_acked_us;
     if (!checker_ask(checker, age_us >= rules->grace_us)) {
         checker_fail(checker, CHECK_I9_unmatched_after_grace,
@@ -58,7 +69,7 @@ static void check_letter(struct checker *checker, const struct expected_letter *
                      letter->letter.order_id, letter->letter.payment_id,
                      published_us - order_there_us);
     }
-    int64_t limit_us = rules->grace_us + rules->bucket_us + rules->max_hold_us + AT_WORK_MAX_US;
+    int64_t limit_us = age_max_us(rules, letter->source->published_us, lanes_us);
     if (!checker_ask(checker, age_us <= limit_us)) {
         checker_fail(checker, CHECK_I10_unmatched_in_time,
                      "order %" PRId64 ", payment %" PRId64 ": declared unmatched after %" PRId64

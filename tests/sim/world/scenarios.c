@@ -129,6 +129,15 @@ static void draw_two_replicas_down(struct plan *plan, struct rand *rand)
 
 // --- processes ------------------------------------------------------------------------------------
 
+// Where lanes die often, none may ever know how far the orders are. In half of the worlds they say so too
+// soon, so that sweepers are at work all the same.
+static void draw_haste(struct plan *plan, struct rand *rand)
+{
+    if (rand_below(rand, 2) == 0) {
+        plan->rules.quiet_us = 0;
+    }
+}
+
 static void draw_kills(struct plan *plan, struct rand *rand)
 {
     draw_processes(plan, rand);
@@ -137,6 +146,7 @@ static void draw_kills(struct plan *plan, struct rand *rand)
     plan->kill_producer = (struct misfortune){seconds(5), 0};
     plan->broker.lease_us = seconds(2);
     plan->trouble_us = seconds(15);
+    draw_haste(plan, rand);
 }
 
 // Small grace and buckets, slow writes: inserters and sweepers meet in the same bucket.
@@ -205,6 +215,7 @@ static void draw_new_epoch(struct plan *plan, struct rand *rand)
     plan->generator.overpay_ppm = 300000;
     plan->kill = (struct misfortune){seconds(1) / 2, seconds(1)};
     plan->trouble_us = seconds(20);
+    draw_haste(plan, rand);
 }
 
 static void begin_new_epoch(struct world *world)
@@ -228,6 +239,7 @@ static void draw_random_messages(struct plan *plan, struct rand *rand)
     plan->kill = (struct misfortune){seconds(1), seconds(1)};
     plan->kill_producer = (struct misfortune){seconds(3), 0};
     plan->broker.twice_ppm = 50000;
+    draw_haste(plan, rand);
 }
 
 // --- all at once ----------------------------------------------------------------------------------
@@ -285,6 +297,7 @@ static void draw_everything(struct plan *plan, struct rand *rand)
     plan->rules.max_hold_us = seconds(rand_between(rand, 0, 30));
     plan->rules.shards = (int32_t)rand_between(rand, 1, 4);
     plan->trouble_us = seconds(rand_between(rand, 5, 40));
+    draw_haste(plan, rand);
 }
 
 static void draw_embedded(struct plan *plan, struct rand *rand)

@@ -12,6 +12,7 @@
 #define HEAL_TIME_US        (27 * 3600 * US_PER_SECOND)
 #define QUIET_IDLE_US       (3600 * US_PER_SECOND)
 #define SLICE_US            (US_PER_SECOND / 2)
+#define QUIET_US            (5 * US_PER_SECOND) // as the program has it for a bus without order
 
 static const struct {
     const char *name;
@@ -60,6 +61,7 @@ void plan_calm(struct plan *plan)
     plan->rules.grace_us = 5 * US_PER_SECOND;
     plan->rules.bucket_us = US_PER_SECOND;
     plan->rules.max_hold_us = 30 * US_PER_SECOND;
+    plan->rules.quiet_us = QUIET_US;
     plan->rules.shards = 2;
 }
 
@@ -185,6 +187,9 @@ static void set_up(struct world *world, const struct world_options *options)
     struct plan *plan = &world->plan;
     plan_calm(plan);
     world->scenario->draw(plan, sim_rand(world->sim));
+    if (plan->shape == STORE_EMBEDDED) {
+        plan->rules.quiet_us = 0; // its bus gives messages in order
+    }
     disarm(plan, options->disarm);
     if (options->pairs > 0 && plan->generator.pairs > 0) {
         plan->generator.pairs = options->pairs;

@@ -218,13 +218,13 @@ static void empty_pull_says_nothing_until_it_was_quiet_for_a_while(void **state)
     open_plain(&rig);
     int64_t start_us = rig.time.wall_us;
     apply_once(&rig);
-    assert_int_equal(rig.lane.watermark_us, 0);
+    assert_int_equal(rig.lane.orders.reached_us, 0);
     virtual_time_advance(&rig.time, QUIET_S * US_PER_SECOND - 1);
     apply_once(&rig);
-    assert_int_equal(rig.lane.watermark_us, 0);
+    assert_int_equal(rig.lane.orders.reached_us, 0);
     virtual_time_advance(&rig.time, 1);
     apply_once(&rig);
-    assert_int_equal(rig.lane.watermark_us, start_us);
+    assert_int_equal(rig.lane.orders.reached_us, start_us);
     close_plain(&rig);
 }
 
@@ -239,10 +239,58 @@ static void old_orders_that_still_come_hold_the_watermark(void **state)
     apply_once(&rig);
     rig_advance_seconds(&rig, QUIET_S);
     apply_once(&rig);
-    assert_in_range(rig.lane.watermark_us, published_us, published_us + US_PER_SECOND);
+    assert_in_range(rig.lane.orders.reached_us, published_us, published_us + US_PER_SECOND);
     rig_advance_seconds(&rig, QUIET_S); // and a while without old ones
     apply_once(&rig);
-    assert_in_range(rig.lane.watermark_us, published_us + 3600 * US_PER_SECOND, INT64_MAX);
+    assert_in_range(rig.lane.orders.reached_us, published_us + 3600 * US_PER_SECOND, INT64_MAX);
+    close_plain(&rig);
+}
+
+static enum err busy(struct store *store, struct why *why)
+{
+    (void)store;
+    return why_set(why, ERR_BUSY, "the store is busy");
+}
+
+// One that is handed back may come again later than the ones behind it.
+static void orders_that_were_handed_back_hold_the_watermark(void **state)
+{
+    struct rig rig;
+    (void)state;
+    open_plain(&rig);
+    int64_t published_us = rig.time.wall_us;
+    rig_order(&rig, 1, 1, "5.00", "Pending");
+    rig_advance_seconds(&rig, 3600);
+    const struct store_ops *ops = rig.store->ops;
+    struct store_ops busy_ops = *ops;
+    busy_ops.begin = busy;
+    rig.store->ops = &busy_ops;
+    rig.batch.pulled_us = rig.time.wall_us;
+    assert_int_equal(batch_fetch(&rig.batch, rig.bus, &rig.limits, &rig.rules, NULL), ERR_OK);
+    assert_int_equal(lane_apply(&rig.lane, &rig.batch, NULL), ERR_BUSY);
+    assert_int_equal(batch_nack(&rig.batch, rig.bus, NULL), ERR_OK);
+    rig.store->ops = ops;
+    plain.blind_until_us = rig.time.wall_us + 3600 * US_PER_SECOND;
+    rig_advance_seconds(&rig, QUIET_S);
+    apply_once(&rig);
+    assert_in_range(rig.lane.orders.reached_us, published_us, published_us + US_PER_SECOND);
+    close_plain(&rig);
+}
+
+// The sweeper must not wait for a subscription to become empty that never does.
+static void orders_without_a_pause_let_the_watermark_rise(void **state)
+{
+    struct rig rig;
+    (void)state;
+    open_plain(&rig);
+    for (int64_t order = 1; order <= 10 * QUIET_S; order++) {
+        rig_order(&rig, order, 1, "5.00", "Pending");
+        int64_t published_us = rig.time.wall_us;
+        rig_advance_seconds(&rig, 1);
+        apply_once(&rig);
+        int64_t behind_us = published_us - rig.lane.orders.reached_us;
+        assert_true(order <= QUIET_S || behind_us <= (QUIET_S + 1) * 2 * US_PER_SECOND);
+    }
     close_plain(&rig);
 }
 
@@ -319,6 +367,8 @@ int main(void)
         cmocka_unit_test(report_still_finds_what_is_lost),
         cmocka_unit_test(empty_pull_says_nothing_until_it_was_quiet_for_a_while),
         cmocka_unit_test(old_orders_that_still_come_hold_the_watermark),
+        cmocka_unit_test(orders_that_were_handed_back_hold_the_watermark),
+        cmocka_unit_test(orders_without_a_pause_let_the_watermark_rise),
         cmocka_unit_test(end_is_found_only_after_the_idle_time),
         cmocka_unit_test(careful_start_waits_for_what_comes_late),
     };
