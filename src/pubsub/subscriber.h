@@ -64,7 +64,8 @@ struct receiver {
     struct timer timer;
     // Unary pull.
     struct transport_call call;
-    size_t asked; // messages, by the pull that is out
+    size_t asked;        // messages, by the pull that is out
+    bool waits_for_acks; // RECEIVER_RESTING for their sake
     // Stream.
     struct transport_stream stream;
     int64_t opened_ns;

@@ -52,6 +52,13 @@ void rig_destroy(struct rig *rig)
     free(rig);
 }
 
+#define ACKS_WAIT_US 2000 // of receive_pull.c
+
+void rig_let_pull(struct rig *rig)
+{
+    fake_pass(rig->fake, ACKS_WAIT_US);
+}
+
 static void give(struct rig *rig, size_t stream, struct text response)
 {
     if (fake_call_count(rig->fake, RPC_PULL) > 0) {

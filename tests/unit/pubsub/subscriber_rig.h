@@ -33,6 +33,9 @@ void rig_give(struct rig *rig, const char *prefix, size_t count, size_t data_siz
 void rig_give_stream(struct rig *rig, size_t stream, const char *prefix, size_t count,
                      bool exactly_once);
 
+// After an answer the next pull waits a moment for acks; lets it pass.
+void rig_let_pull(struct rig *rig);
+
 // Takes up to that many messages; how many.
 size_t rig_take(struct rig *rig, size_t count_max);
 void rig_ack(struct rig *rig); // what was taken last
