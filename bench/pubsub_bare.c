@@ -207,8 +207,9 @@ static char *room(struct bare *bare, size_t size)
     return bare->ids;
 }
 
-// Sends all ack ids of the response back; how many messages it had.
-static size_t ack_all(struct bare *bare, struct text subscription, grpc_byte_buffer *response)
+// Writes a request that acks all messages of the response; how many there are.
+static size_t write_acks(struct bare *bare, struct text subscription, grpc_byte_buffer *response,
+                         struct text *out_request)
 {
     grpc_byte_buffer_reader bytes;
     struct wire_reader reader;
@@ -232,11 +233,19 @@ static size_t ack_all(struct bare *bare, struct text subscription, grpc_byte_buf
             count++;
         }
     }
-    if (count > 0) {
-        start_unary(bare, BARE_ACKNOWLEDGE, (struct text){start, (size_t)(at - start)}, false);
-    }
+    *out_request = (struct text){start, (size_t)(at - start)};
     grpc_slice_unref(slice);
     grpc_byte_buffer_reader_destroy(&bytes);
+    return count;
+}
+
+static size_t ack_all(struct bare *bare, struct text subscription, grpc_byte_buffer *response)
+{
+    struct text request = {0};
+    size_t count = write_acks(bare, subscription, response, &request);
+    if (count > 0) {
+        start_unary(bare, BARE_ACKNOWLEDGE, request, false);
+    }
     return count;
 }
 
@@ -248,19 +257,35 @@ static void pull_more(struct bare *bare, struct text subscription)
     start_unary(bare, BARE_PULL, (struct text){request, (size_t)(at - request)}, false);
 }
 
-size_t bare_pull(struct bare *bare, struct text subscription, size_t messages)
+// Starts the next pull and the acks of this one, in the order that is wanted.
+static void pull_and_ack(struct bare *bare, struct text subscription, bool pulls, bool ahead,
+                         const struct text *acks)
+{
+    if (pulls && ahead) {
+        pull_more(bare, subscription);
+    }
+    if (acks->size > 0) {
+        start_unary(bare, BARE_ACKNOWLEDGE, *acks, false);
+    }
+    if (pulls && !ahead) {
+        pull_more(bare, subscription);
+    }
+}
+
+size_t bare_pull(struct bare *bare, struct text subscription, size_t messages, bool ahead)
 {
     size_t got = 0;
-    bool pulling = messages > 0;
+    bool pulling = true;
     pull_more(bare, subscription);
     while (pulling || bare->calls > 0) {
         struct bare_call *call = next_event(bare);
         if (call->method == BARE_PULL) {
-            got += ack_all(bare, subscription, call->response);
+            struct text acks = {0};
+            size_t count = write_acks(bare, subscription, call->response, &acks);
+            got += count;
             pulling = got < messages;
-            if (pulling) {
-                pull_more(bare, subscription);
-            }
+            acks.size = count > 0 ? acks.size : 0;
+            pull_and_ack(bare, subscription, pulling, ahead, &acks);
         }
         end_unary(bare, call);
     }

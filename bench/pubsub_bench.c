@@ -20,12 +20,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define BATCH       1000u
-#define DATA_SIZE   250u
-#define IN_FLIGHT   8u
-#define ROUNDS_MAX  25u
-#define PATIENCE_US (120 * US_PER_SECOND)
-#define PROJECT     "bench"
+#define BATCH          1000u
+#define DATA_SIZE      250u
+#define IN_FLIGHT      8u
+#define ROUNDS_MAX     25u
+#define CONTENDERS_MAX 3u
+#define PATIENCE_US    (120 * US_PER_SECOND)
+#define PROJECT        "bench"
 
 struct bench {
     char endpoint[64];
@@ -125,11 +126,11 @@ static void full_name(char *out, size_t size, const char *kind, const char *name
 }
 
 // A topic with its subscription that nobody has used. A service of ours needs none.
-static void make_names(struct bench *bench, const char *contender, size_t round)
+static void make_names(struct bench *bench, size_t contender, size_t round)
 {
     const struct pubsub_topic_settings topic = {0};
     struct why why = {0};
-    (void)snprintf(bench->topic, sizeof(bench->topic), "b%d-%s-%zu", (int)getpid(), contender,
+    (void)snprintf(bench->topic, sizeof(bench->topic), "b%d-%zu-%zu", (int)getpid(), contender,
                    round);
     (void)snprintf(bench->subscription, sizeof(bench->subscription), "%.50s-sub", bench->topic);
     enum err err = pubsub_topic_create(bench->client, text_of(bench->topic), &topic, &why);
@@ -289,13 +290,23 @@ static struct figures stream_ours(struct bench *bench)
     return receive_ours(bench, PUBSUB_STREAMING_PULL);
 }
 
-static struct figures pull_bare(struct bench *bench)
+static struct figures pull_bare_as(struct bench *bench, bool ahead)
 {
     char name[128];
     full_name(name, sizeof(name), "subscriptions", bench->subscription);
     struct figures start = now(bench);
-    size_t got = bare_pull(bench->bare, text_of(name), bench->messages);
+    size_t got = bare_pull(bench->bare, text_of(name), bench->messages, ahead);
     return since(bench, &start, got);
+}
+
+static struct figures pull_bare(struct bench *bench)
+{
+    return pull_bare_as(bench, false);
+}
+
+static struct figures pull_bare_ahead(struct bench *bench)
+{
+    return pull_bare_as(bench, true);
 }
 
 static struct figures stream_bare(struct bench *bench)
@@ -369,7 +380,7 @@ static void idle(struct bench *bench)
 {
     const struct clock clock = clock_real();
     struct why why = {0};
-    make_names(bench, "idle", 0);
+    make_names(bench, 0, 0);
     const struct pubsub_publisher_options options = {.topic = text_of(bench->topic)};
     struct pubsub_publisher *publisher = NULL;
     struct pubsub_subscriber *first = open_subscriber(bench, PUBSUB_STREAMING_PULL);
@@ -397,11 +408,11 @@ struct contender {
 
 static const struct task {
     const char *name;
-    bool fills; // messages have to be there before
-    struct contender contenders[2];
+    bool fills;                                  // messages have to be there before
+    struct contender contenders[CONTENDERS_MAX]; // without a name: no more
 } tasks[] = {
     {"publish", false, {{"bare", publish_bare}, {"ours", publish_ours}}},
-    {"pull", true, {{"bare", pull_bare}, {"ours", pull_ours}}},
+    {"pull", true, {{"bare", pull_bare}, {"bare, ahead", pull_bare_ahead}, {"ours", pull_ours}}},
     {"stream", true, {{"bare", stream_bare}, {"ours", stream_ours}}},
     {"latency", false, {{"bare", latency_bare}, {"ours", latency_ours}}},
 };
@@ -483,11 +494,11 @@ static void print_medians(const struct task *task, const char *contender,
 
 static void run_task(struct bench *bench, const struct task *task)
 {
-    struct figures figures[2][ROUNDS_MAX];
+    struct figures figures[CONTENDERS_MAX][ROUNDS_MAX];
     for (size_t round = 0; round < bench->rounds; round++) {
-        for (size_t i = 0; i < 2; i++) {
+        for (size_t i = 0; i < CONTENDERS_MAX && task->contenders[i].name != NULL; i++) {
             const struct contender *contender = &task->contenders[i];
-            make_names(bench, contender->name, round);
+            make_names(bench, i, round);
             if (task->fills && bench->stores) {
                 publish_messages(bench, bench->messages);
             }
@@ -496,7 +507,7 @@ static void run_task(struct bench *bench, const struct task *task)
             remove_names(bench);
         }
     }
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < CONTENDERS_MAX && task->contenders[i].name != NULL; i++) {
         print_medians(task, task->contenders[i].name, figures[i], bench->rounds);
     }
 }
