@@ -64,6 +64,7 @@ enum err lane_open(struct lane *lane, const struct matcher *matcher, struct text
 {
     memset(lane, 0, sizeof(*lane));
     lane->matcher = *matcher;
+    lane->matcher.hot = &lane->hot;
     lane->log = log;
     lane->name = name;
     lane->slice_max = SLICE_MAX;

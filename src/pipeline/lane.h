@@ -38,6 +38,7 @@ struct lane {
     bool starts_pending;     // a start is counted that no commit has cleared yet
     size_t careful_left;     // messages to take one by one, because the last start did not survive
     struct watermark orders; // how far they are
+    struct hot_orders hot;
     size_t slice_max;        // items a transaction; shrinks when partitions don't fit, grows back
     struct lane_counters counters;
 };

@@ -172,22 +172,6 @@ static size_t rows_of_kind(const struct store_group *group, enum event_kind kind
     return count;
 }
 
-static void refuse(struct step *step, struct batch_item *item, enum reason reason,
-                   const char *detail)
-{
-    struct refusal *refusal = ARENA_NEW(step->arena, struct refusal);
-    if (refusal == NULL) {
-        return; // sticks; the step ends with ERR_NO_MEMORY
-    }
-    const struct event *event = &item->incoming.event;
-    refusal->reason = reason;
-    refusal->order_id = event->order_id;
-    refusal->payment_id = event->kind == EVENT_PAYMENT ? event->entity_id : 0;
-    memcpy(refusal->detail, detail, strlen(detail) + 1);
-    item->refusal = refusal;
-    item->outcome = OUTCOME_REFUSED;
-}
-
 // A partition that is full takes no further event of that kind, so that no order can grow until it
 // no longer fits into memory; what it has stays.
 static void refuse_above_cap(struct step *step, struct store_group *group, enum event_kind kind)
@@ -197,9 +181,7 @@ static void refuse_above_cap(struct step *step, struct store_group *group, enum 
         struct incoming *incoming = group->incoming[i - 1];
         if (incoming->event.kind == kind && incoming->outcome == INSERT_NEW) {
             take_row_out(group, &incoming->event);
-            refuse(step, item_of(incoming), REASON_E_HOT_ORDER,
-                   kind == EVENT_ORDER ? "order_id: the order has 1000 versions already"
-                                       : "order_id: the order has 1000 payment events already");
+            hot_order_refuse(item_of(incoming), step->arena);
             count--;
         }
     }
@@ -209,6 +191,9 @@ static void judge_group(struct step *step, struct store_group *group)
 {
     if (step->matcher->store->transactional) { // else the row is stored by now, and others read it
         drop_repetitions(group);
+    }
+    if (step->matcher->hot != NULL && !step->matcher->store->transactional) {
+        hot_orders_note(step->matcher->hot, group);
     }
     if (group->row_count > FOLD_EVENTS_OF_KIND_MAX) {
         refuse_above_cap(step, group, EVENT_ORDER);
@@ -334,6 +319,16 @@ static enum err insert_waiting(struct step *step)
 
 // --- the step ----------------------------------------------------------------------------------
 
+// Where the store says what is new, refuse_above_cap does it.
+static enum err refuse_hot(struct step *step)
+{
+    const struct matcher *matcher = step->matcher;
+    return matcher->hot == NULL || matcher->store->transactional
+               ? ERR_OK
+               : hot_orders_refuse(matcher->hot, matcher->store, step->items, step->count,
+                                   step->arena, step->why);
+}
+
 static enum err insert_and_read(struct step *step)
 {
     struct grouping *grouping = &step->grouping;
@@ -376,11 +371,15 @@ enum err match_step(struct matcher *matcher, struct batch_item *items, size_t co
         .matcher = matcher, .items = items, .count = count, .arena = arena, .why = why};
     step.waiting = ARENA_ARRAY(arena, struct waiting_payment, count);
     letters_init(&step.letters, arena);
+    enum err err = refuse_hot(&step);
+    if (err != ERR_OK) {
+        return err;
+    }
     grouping_build(&step.grouping, items, count, arena);
     if (arena_overflowed(arena)) {
         return no_memory(why);
     }
-    enum err err = insert_and_read(&step);
+    err = insert_and_read(&step);
     if (err == ERR_OK) {
         err = judge_and_fold(&step);
     }

@@ -10,6 +10,7 @@
 #include "arena.h"
 #include "batch.h"
 #include "bus.h"
+#include "hot_orders.h"
 #include "letters.h"
 #include "rules.h"
 #include "store.h"
@@ -21,6 +22,7 @@ struct matcher {
     struct bus *bus;
     const struct pipeline_rules *rules;
     struct clock clock;
+    struct hot_orders *hot; // of the lane whose matcher it is; NULL: full orders are not remembered
 };
 
 // Applies `count` items (decoded or refused) up to, and without, the commit: inserts, reads,

@@ -22,6 +22,7 @@ struct checker_options {
     enum store_shape shape;
     const struct pipeline_rules *rules; // in force at the end (tolerances)
     bool nothing_fails;                 // so what happens happens in time
+    size_t above_full_max;              // events that processes may add to a full order at once
 };
 
 // Hooks into broker and cluster.

@@ -317,6 +317,7 @@ static void check_order(struct finish *finish, struct expected_order *order)
         check_event(finish, order->events[i], rows, count);
     }
     int64_t events = count_events(rows, count);
+    checker_check_size(checker, order->order_id, rows, count);
     free(rows);
     const struct naive_fact *naive = expected_fold(checker->expected, order, 1u << finish->view);
     if (naive != NULL && !naive->too_large) {

@@ -107,7 +107,10 @@ bool checker_is_waiting(struct checker *checker, const struct event *event);
 void checker_on_acked(void *context, enum bus_topic topic, const struct sim_message *message);
 void checker_finish_letters(struct checker *checker);
 void checker_finish_ledger(struct checker *checker); // embedded
-void checker_finish_times(struct checker *checker);  // worlds in which nothing fails
+// How large an order may become.
+void checker_check_size(struct checker *checker, int64_t order_id, const struct event *const *rows,
+                        size_t count);
+void checker_finish_times(struct checker *checker); // worlds in which nothing fails
 
 // Compares column by column; NULL, or what differs: "amount_paid is 5, must be 10". With `settled` also
 // what depends on the tolerances, which may change during a run.

@@ -36,12 +36,19 @@ static void add_tally(const struct tally *tally, void *context)
     }
 }
 
-static void check_size(struct ledger *ledger, int64_t order_id, size_t count)
+void checker_check_size(struct checker *checker, int64_t order_id, const struct event *const *rows,
+                        size_t count)
 {
-    if (!checker_ask(ledger->checker, count <= FOLD_EVENTS_OF_KIND_MAX)) {
-        checker_fail(ledger->checker, CHECK_I1_full_order_takes_no_more,
-                     "order %" PRId64 ": %zu %s are stored", order_id, count,
-                     ledger->topic == APPLIED_ORDERS ? "versions" : "payment events");
+    size_t of_kind[EVENT_NOTE + 1] = {0};
+    for (size_t i = 0; i < count; i++) {
+        of_kind[rows[i]->kind]++;
+    }
+    size_t most = FOLD_EVENTS_OF_KIND_MAX + checker->options.above_full_max;
+    bool holds = of_kind[EVENT_ORDER] <= most && of_kind[EVENT_PAYMENT] <= most;
+    if (!checker_ask(checker, holds)) {
+        checker_fail(checker, CHECK_I1_full_order_takes_no_more,
+                     "order %" PRId64 ": %zu versions and %zu payment events are stored", order_id,
+                     of_kind[EVENT_ORDER], of_kind[EVENT_PAYMENT]);
     }
 }
 
@@ -62,7 +69,6 @@ static void add_rows(struct ledger *ledger, int64_t order_id)
     }
     free(rows);
     ledger->rows += of_kind;
-    check_size(ledger, order_id, of_kind);
 }
 
 // Good messages that were refused for what lies outside of them may have been stored after all, by

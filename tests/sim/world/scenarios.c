@@ -377,6 +377,18 @@ static void draw_embedded_messages(struct plan *plan, struct rand *rand)
     plan->broker.lease_us = seconds(2);
 }
 
+// The same orders where several processes write to a store that does not say what is new.
+static void draw_hot_orders_shared(struct plan *plan, struct rand *rand)
+{
+    plan->order_seats = draw_count(rand, 1, 2);
+    plan->payment_seats = draw_count(rand, 1, 2);
+    plan->batch_max = 50;
+    plan->generator.pairs = 0;
+    plan->shuffle = 1000;
+    plan->broker.twice_ppm = 50000;
+    plan->kill = maybe(rand, seconds(2), seconds(1));
+}
+
 static const struct scenario scenarios[] = {
     {"calm", "nothing fails", draw_calm, NULL, NULL},
     {"duplicates", "storms of duplicates on every way", draw_duplicates, NULL, NULL},
@@ -410,6 +422,8 @@ static const struct scenario scenarios[] = {
     {"repeated_orders", "orders without versions, said again", draw_embedded_messages,
      story_repeated_orders, NULL},
     {"hot_orders", "orders with more events than they take", draw_embedded_messages,
+     story_hot_orders, NULL},
+    {"hot_orders_shared", "the same, where several processes write", draw_hot_orders_shared,
      story_hot_orders, NULL},
     {"everything", "all of it at once", draw_everything, NULL, NULL},
     {"embedded", "all of it at once, on a store of one transaction", draw_embedded, NULL, NULL},

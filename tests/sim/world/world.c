@@ -179,6 +179,17 @@ static bool nothing_fails(const struct plan *plan)
            plan->drift_max_ppm == 0;
 }
 
+// A process learns that an order is full from the batch with which it comes to be so, or goes beyond it; one
+// that starts anew learns it again. In a transaction it is known before.
+static size_t above_full_max(const struct plan *plan)
+{
+    if (plan->shape == STORE_EMBEDDED) {
+        return 0;
+    }
+    size_t seats = plan->order_seats + plan->payment_seats + plan->whole_seats;
+    return plan->kill.every_us > 0 ? SIZE_MAX / 2 : seats * plan->batch_max;
+}
+
 static void set_up(struct world *world, const struct world_options *options)
 {
     world->scenario = options->scenario;
@@ -215,6 +226,7 @@ static void set_up(struct world *world, const struct world_options *options)
         .shape = plan->shape,
         .rules = &world->plan.rules,
         .nothing_fails = nothing_fails(plan) && options->kill_wait == 0,
+        .above_full_max = above_full_max(plan),
     });
     write_script(world);
     add_seats(world);
