@@ -1,5 +1,6 @@
 // The program on one Cassandra node: the same messages give the same facts and dead letters as on the
 // embedded store, and the tables hold what reads are fast with: no tombstones, no nulls, no clocks.
+#include "buf.h"
 #include "cassandra_rig.h"
 #include "cassandra_server.h"
 #include "data_files.h"
@@ -47,17 +48,19 @@ __attribute__((format(printf, 1, 2))) static char *rows_of(const char *format, .
     return cassandra_server_cql(server, statement);
 }
 
-static int64_t number_of(char *rows)
+// The number in line `line`, from 0 on.
+static int64_t number_in(const char *rows, size_t line)
 {
-    long long number = -1;
-    if (sscanf(rows, "%lld", &number) != 1) {
-        fail_msg("no number: %s", rows);
+    char *end = NULL;
+    for (size_t i = 0; i < line; i++) {
+        rows = strchr(rows, '\n');
+        assert_non_null(rows);
+        rows++;
     }
-    free(rows);
+    long long number = strtoll(rows, &end, 10);
+    assert_true(end > rows);
     return number;
 }
-// SELECT `what` FROM the keyspace's `table`.
-#define ASK(what, table) number_of(rows_of("SELECT " what " FROM %s." table ";", keyspace))
 
 static const char *pairs(void)
 {
@@ -113,33 +116,50 @@ static int create_world_with_run(void **state)
     return failed;
 }
 
-// The most tombstones that a read of the table has met. Below two the figure is 1.
-static int64_t tombstones_met(const char *table)
+// The most tombstones that one read of each of these tables has met. Below two the figure is 1.
+static void assert_tombstones(const char *tables[], size_t count, bool are_there)
 {
-    return number_of(rows_of("SELECT max FROM system_views.tombstones_per_read"
-                             " WHERE keyspace_name = '%s' AND table_name = '%s';",
-                             keyspace, table));
+    char *rows = rows_of("SELECT table_name, max FROM system_views.tombstones_per_read"
+                         " WHERE keyspace_name = '%s';",
+                         keyspace);
+    for (size_t i = 0; i < count; i++) {
+        char label[64];
+        (void)snprintf(label, sizeof(label), "%s\t", tables[i]);
+        const char *row = strstr(rows, label);
+        assert_true(row != NULL && (row == rows || row[-1] == '\n'));
+        if ((number_in(row + strlen(label), 0) > 1) != are_there) {
+            fail_msg("%s: tombstones %s", tables[i], are_there ? "are not seen" : "were read");
+        }
+    }
+    free(rows);
 }
 
 static void a_run_leaves_no_tombstones_for_readers(void **state)
 {
+    static const char *tables[] = {"order_events",    "orders_payments_facts", "facts_by_customer",
+                                   "facts_by_day",    "dead_letters",          "dead_letter_events",
+                                   "waiting_payments"};
+    const size_t count = sizeof(tables) / sizeof(tables[0]);
+    struct buf statements;
     (void)state;
-    static const char *const tables[] = {
-        "order_events", "orders_payments_facts", "facts_by_customer",  "facts_by_day",
-        "dead_letters", "dead_letter_events",    "dead_letter_checks", "waiting_payments"};
-    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
-        char *rows = rows_of("SELECT count(*) FROM %s.%s;", keyspace, tables[i]);
-        assert_true(number_of(rows) > 0);
-        if (tombstones_met(tables[i]) > 1) {
-            fail_msg("a read of %s met tombstones", tables[i]);
-        }
+    buf_init_heap(&statements, 4096);
+    for (size_t i = 0; i < count; i++) {
+        buf_add_fmt(&statements, "SELECT count(*) FROM %s.%s;", keyspace, tables[i]);
     }
+    buf_add_char(&statements, '\0');
+    char *rows = rows_of("%s", statements.data);
+    for (size_t i = 0; i < count; i++) {
+        assert_true(number_in(rows, i) > 0);
+    }
+    free(rows);
+    buf_deinit(&statements);
+    assert_tombstones(tables, count, false);
     // The same question does find two that are there.
     free(rows_of("INSERT INTO %s.orders_payments_facts (order_id, payment_id, amount,"
                  " payment_method) VALUES (999999999, 1, null, null);"
                  "SELECT order_id FROM %s.orders_payments_facts WHERE order_id = 999999999;",
                  keyspace, keyspace));
-    assert_true(tombstones_met("orders_payments_facts") > 1);
+    assert_tombstones(&tables[1], 1, true);
 }
 
 // Through a column that is null an older projection might still show.
@@ -165,12 +185,20 @@ static void rows_are_stamped_by_their_sets_and_not_by_a_clock(void **state)
 {
     (void)state;
     const int64_t base = INT64_C(1) << 51;
-    assert_int_equal(ASK("min(writetime(status))", "order_events"), base);
-    assert_int_equal(ASK("max(writetime(status))", "order_events"), base);
-    assert_true(ASK("min(writetime(n_events))", "orders_payments_facts") > base);
-    assert_true(ASK("min(writetime(amount))", "orders_payments_facts") > base);
-    assert_int_equal(ASK("count(ttl(status))", "order_events"), 0);
-    assert_int_equal(ASK("count(ttl(n_events))", "orders_payments_facts"), 0);
+    char *rows = rows_of("SELECT min(writetime(status)) FROM %s.order_events;"
+                         "SELECT max(writetime(status)) FROM %s.order_events;"
+                         "SELECT min(writetime(n_events)) FROM %s.orders_payments_facts;"
+                         "SELECT min(writetime(amount)) FROM %s.orders_payments_facts;"
+                         "SELECT count(ttl(status)) FROM %s.order_events;"
+                         "SELECT count(ttl(n_events)) FROM %s.orders_payments_facts;",
+                         keyspace, keyspace, keyspace, keyspace, keyspace, keyspace);
+    assert_int_equal(number_in(rows, 0), base);
+    assert_int_equal(number_in(rows, 1), base);
+    assert_true(number_in(rows, 2) > base);
+    assert_true(number_in(rows, 3) > base);
+    assert_int_equal(number_in(rows, 4), 0);
+    assert_int_equal(number_in(rows, 5), 0);
+    free(rows);
 }
 
 #define WORLD(function) cmocka_unit_test_setup_teardown(function, create_world, till_test_teardown)
