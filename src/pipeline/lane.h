@@ -39,7 +39,7 @@ struct lane {
     size_t careful_left;     // messages to take one by one, because the last start did not survive
     struct watermark orders; // how far they are
     struct hot_orders hot;
-    size_t slice_max;        // items a transaction; shrinks when partitions don't fit, grows back
+    size_t slice_max; // items a transaction; shrinks when partitions don't fit, grows back
     struct lane_counters counters;
 };
 

@@ -10,7 +10,7 @@
 struct store_suite_traits {
     bool transactional; // what was not committed is gone
     bool looks; // it says of an event that comes in whether it was known, and keeps the first
-    bool keeps_ledger; // which messages were applied, and with what outcome
+    bool keeps_ledger;   // which messages were applied, and with what outcome
     bool scans_in_order; // rows of all orders come in the order of their ids
     bool drops_finished; // the entries of a finished bucket are gone at once
 };
