@@ -352,6 +352,7 @@ void replica_init(struct replica *replica, struct pool *pool)
 
 void replica_clear(struct replica *replica)
 {
+    replica->last = NULL;
     for (size_t i = 0; replica->count > 0 && i < replica->slot_count; i++) {
         while (replica->slots[i] != NULL) {
             struct partition *next = replica->slots[i]->next;
@@ -368,12 +369,18 @@ static size_t slot_of(size_t slot_count, enum table table, struct partition_key 
     return (size_t)hash_mix_u64(mixed ^ (uint64_t)key.second) & (slot_count - 1);
 }
 
+static bool is_partition(const struct partition *partition, enum table table,
+                         struct partition_key key)
+{
+    return partition->table == table && partition->key.first == key.first &&
+           partition->key.second == key.second;
+}
+
 struct partition *replica_find(const struct replica *replica, enum table table,
                                struct partition_key key)
 {
     struct partition *partition = replica->slots[slot_of(replica->slot_count, table, key)];
-    while (partition != NULL && (partition->table != table || partition->key.first != key.first ||
-                                 partition->key.second != key.second)) {
+    while (partition != NULL && !is_partition(partition, table, key)) {
         partition = partition->next;
     }
     return partition;
@@ -443,7 +450,10 @@ bool replica_put(struct replica *replica, struct partition_key key, const struct
                  int64_t now_us)
 {
     assert(put->column < columns_of[put->table]);
-    struct partition *partition = find_or_add_partition(replica, put->table, key);
+    struct partition *partition = replica->last; // a mutation writes many cells of one
+    if (partition == NULL || !is_partition(partition, put->table, key)) {
+        partition = replica->last = find_or_add_partition(replica, put->table, key);
+    }
     struct row *row = find_or_add(replica->pool, partition, &put->key);
     struct cell *cell = &row->cells[put->column];
     if (!cell_wins(&put->cell, cell)) {

@@ -151,7 +151,8 @@ struct replica {
     struct partition **slots;
     size_t slot_count;
     size_t count;
-    int64_t undo_us; // how long writes can be taken back; 0: not at all
+    struct partition *last; // written to; may be NULL
+    int64_t undo_us;        // how long writes can be taken back; 0: not at all
     struct undo *undos;
     size_t undo_count;
     size_t undo_cap;

@@ -51,7 +51,7 @@ static void drop_repetitions(const struct event *const *events, size_t count, st
     for (size_t i = 0; i < count; i++) {
         bool seen = false;
         for (size_t j = 0; j < rows->count; j++) {
-            seen |= same_identity(rows->at[j], events[i]) && same_hash(rows->at[j], events[i]);
+            seen |= same_hash(rows->at[j], events[i]) && same_identity(rows->at[j], events[i]);
         }
         if (!seen) {
             assert(rows->count < NAIVE_ROWS_MAX);
@@ -67,7 +67,7 @@ static bool is_loser(const struct rows *rows, const struct event *row)
         return false;
     }
     for (size_t i = 0; i < rows->count; i++) {
-        if (same_identity(rows->at[i], row) && smaller_hash(rows->at[i], row)) {
+        if (smaller_hash(rows->at[i], row) && same_identity(rows->at[i], row)) {
             return true;
         }
     }
