@@ -118,23 +118,28 @@ static bool has_dead_note(const struct store_group *group, const struct waiting_
     return false;
 }
 
-// Publishes a dead letter for each entry of the page that is still without its order.
-static enum err publish_unmatched(struct page *page, bool *dead, size_t *out_count)
+// Publishes a dead letter for each entry of the page that is still without its order, and names those that
+// are to be noted DEAD. A note that is there already may be one that its writer was never told of, on too few
+// replicas to stay: where there are such, it is noted again before the bucket is done.
+static enum err publish_unmatched(struct page *page, bool *dead, size_t *out_published,
+                                  size_t *out_dead)
 {
+    bool notes_may_go = !page->sweeper->matcher.store->transactional;
     struct letters letters;
     letters_init(&letters, &page->sweeper->arena);
-    size_t count = 0;
+    *out_published = *out_dead = 0;
     for (size_t i = 0; i < page->count; i++) {
         const struct store_group *group = page->group_of[i];
         const struct event *event = event_of_entry(group, &page->entries[i]);
-        dead[i] =
-            group->fact.order == NULL && event != NULL && !has_dead_note(group, &page->entries[i]);
-        if (dead[i]) {
+        bool unmatched = group->fact.order == NULL && event != NULL;
+        bool noted = has_dead_note(group, &page->entries[i]);
+        dead[i] = unmatched && (!noted || notes_may_go);
+        *out_dead += dead[i];
+        if (unmatched && !noted) {
             letters_add_unmatched(&letters, &page->entries[i], event);
-            count++;
+            ++*out_published;
         }
     }
-    *out_count = count;
     return letters_publish(&letters, page->sweeper->matcher.bus, page->why);
 }
 
@@ -149,9 +154,10 @@ static enum err sweep_page(struct page *page)
         err = note_and_project(page);
     }
     FAILPOINT("after_parked");
+    size_t published_count = 0;
     size_t dead_count = 0;
     if (err == ERR_OK) {
-        err = publish_unmatched(page, dead, &dead_count);
+        err = publish_unmatched(page, dead, &published_count, &dead_count);
     }
     FAILPOINT("after_dead_letters");
     if (err != ERR_OK || dead_count == 0) {
@@ -162,7 +168,7 @@ static enum err sweep_page(struct page *page)
         err = note_and_project(page); // inserts, reads once more after DEAD, projects
     }
     if (err == ERR_OK) {
-        atomic_fetch_add(&page->sweeper->unmatched, dead_count);
+        atomic_fetch_add(&page->sweeper->unmatched, published_count);
     }
     return err;
 }

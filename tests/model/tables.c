@@ -74,8 +74,9 @@ static const struct wrong_removal removals[] = {
 };
 
 // Worlds that are complete in a moment.
-static const char *const small_worlds[] = {
-    "pair", "sweep", "orphan-buckets", "versions", "two-payments", "twins", "batch", "two-orphans"};
+static const char *const small_worlds[] = {"pair",     "sweep",        "orphan-buckets",
+                                           "versions", "two-payments", "twins",
+                                           "batch",    "orphan",       "two-orphans"};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -195,7 +196,10 @@ size_t table_of_limits(bool full)
         {"facts at every instant",
          {.reads = READS_REPAIR, .strict = true},
          {"two-payments", CHECK_a_matched_payment_never_becomes_unmatched}},
-        {"reads without repair", {.reads = READS_PLAIN}, {"orphan", CHECK_bucket_loses_nobody}},
+        {"reads without repair",
+         {.reads = READS_PLAIN},
+         {"orphan", CHECK_none,
+          .reason = "harmless: a sweeper notes DEAD again where it finds the note"}},
         {"rows taken out of a set",
          {.takes_rows_out = true},
          {"repeated-order", CHECK_converges, .ties_reversed = true}},
@@ -204,7 +208,8 @@ size_t table_of_limits(bool full)
          {"twins-sweep", CHECK_converges}},
     };
     size_t failed = 0;
-    printf("\nLimits. What the protocol needs, or does not promise: each is found.\n");
+    printf("\nLimits. What the protocol needs, or does not promise, is found; what it does not "
+           "need is harmless.\n");
     size_t count = full ? COUNT(limits) : COUNT(limits) - 1; // the last one takes a minute
     for (size_t i = 0; i < count; i++) {
         failed += !print_wrong(limits[i].name, limits[i].way, &limits[i].expected);
