@@ -2,6 +2,7 @@
 // well. Changes nothing but a probe file, which it removes.
 #include "bench_rig.h"
 #include "bus_embedded.h"
+#include "cassandra_settings.h"
 #include "doctor.h"
 #include "engine.h"
 #include "pubsub_settings.h"
@@ -186,10 +187,19 @@ static void check_clock(struct doctor *doctor)
                 "set the clock: publish times and the grace time come from it");
 }
 
+static enum err conclude(struct doctor *doctor, struct why *why)
+{
+    table_out_end(&doctor->table);
+    return doctor->failed == 0 ? ERR_OK
+                               : why_set(why, ERR_CHECK_FAILED, "%zu check%s failed",
+                                         doctor->failed, doctor->failed == 1 ? "" : "s");
+}
+
 enum err cmd_doctor(struct command_context *context, struct why *why)
 {
     struct doctor doctor = {.context = context};
     enum err flags = pubsub_settings_check_flags(context, why);
+    flags = flags == ERR_OK ? cassandra_settings_check_flags(context, why) : flags;
     if (flags != ERR_OK) {
         return flags;
     }
@@ -203,6 +213,13 @@ enum err cmd_doctor(struct command_context *context, struct why *why)
     if (on_pubsub) {
         doctor_check_pubsub(&doctor);
     }
+    bool on_cassandra = engine_on_cassandra(context);
+    if (on_cassandra) {
+        doctor_check_cassandra(&doctor);
+    }
+    if (on_pubsub && on_cassandra) {
+        return conclude(&doctor, why); // then till uses no directory
+    }
     check_directory(&doctor);
     if (doctor.has_dir) {
         bool is_free = false;
@@ -214,10 +231,9 @@ enum err cmd_doctor(struct command_context *context, struct why *why)
         if (!on_pubsub) {
             check_topics(&doctor);
         }
-        check_facts(&doctor);
+        if (!on_cassandra) {
+            check_facts(&doctor);
+        }
     }
-    table_out_end(&doctor.table);
-    return doctor.failed == 0 ? ERR_OK
-                              : why_set(why, ERR_CHECK_FAILED, "%zu check%s failed", doctor.failed,
-                                        doctor.failed == 1 ? "" : "s");
+    return conclude(&doctor, why);
 }

@@ -26,5 +26,7 @@ void doctor_check_pubsub(struct doctor *doctor);
 // The same from the service on, with a client that is there already.
 void doctor_check_pubsub_client(struct doctor *doctor, struct pubsub *client,
                                 const struct setup_wishes *wishes);
+// Cluster, keyspace, servers, clock and latency (doctor_cassandra.c). Changes nothing.
+void doctor_check_cassandra(struct doctor *doctor);
 
 #endif

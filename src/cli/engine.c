@@ -50,12 +50,19 @@ bool engine_on_cassandra(const struct command_context *context)
     return context->config->store_kind == STORE_KIND_CASSANDRA;
 }
 
+static void log_notice(void *context, struct text notice)
+{
+    log_warn(context, "cassandra", "notice", LOG_TEXT("detail", notice));
+}
+
 static enum err open_cassandra(struct command_context *context, struct engine *engine,
                                struct why *why)
 {
     struct cassandra_settings settings;
     enum err err = cassandra_settings_read(context, &settings, why);
     if (err == ERR_OK) {
+        settings.options.notice = log_notice;
+        settings.options.notice_context = context->log;
         cassandra_settings_say_target(context, &settings);
         err = store_cassandra_open(&settings.options, &engine->store, why);
     }

@@ -1,6 +1,7 @@
 // The store on Cassandra: opening, what has no transaction, and the table of operations.
 #include "store_cassandra.h"
 
+#include "cassandra_check.h"
 #include "cassandra_store.h"
 
 #include <assert.h>
@@ -186,6 +187,29 @@ static enum err prepare_all(struct cassandra_store *store, struct why *why)
     return err;
 }
 
+// A keyspace on which the argument of docs/matching.md does not hold is refused before it is read; what is
+// only worth a warning is said when nothing else is wrong.
+static enum err check_all(struct cassandra_store *store,
+                          const struct store_cassandra_options *options, struct why *why)
+{
+    struct cassandra_nodes_look nodes;
+    struct cassandra_keyspace_look keyspace;
+    enum err err = cassandra_look_nodes(store->cql, options->cluster.local_dc, 0, &store->clock,
+                                        &store->lists, &nodes, why);
+    err = err == ERR_OK
+              ? cassandra_look_keyspace(store->cql, store->keyspace, &store->lists, &keyspace, why)
+              : err;
+    err = err == ERR_OK ? cassandra_check_refused(&keyspace, &nodes, why) : err;
+    err = err == ERR_OK ? check_version(store, why) : err;
+    err = err == ERR_OK ? cassandra_check_epoch(store, why) : err;
+    if (err == ERR_OK && options->notice != NULL) {
+        cassandra_check_tell(&keyspace, &nodes, options->notice, options->notice_context);
+        cql_set_notice(store->cql, options->notice, options->notice_context);
+    }
+    arena_reset(&store->lists);
+    return err;
+}
+
 static enum err open_parts(struct cassandra_store *store,
                            const struct store_cassandra_options *options, struct why *why)
 {
@@ -196,8 +220,7 @@ static enum err open_parts(struct cassandra_store *store,
     }
     err = cql_open(&options->cluster, &store->cql, why);
     err = err == ERR_OK ? prepare_all(store, why) : err;
-    err = err == ERR_OK ? check_version(store, why) : err;
-    return err == ERR_OK ? cassandra_check_epoch(store, why) : err;
+    return err == ERR_OK ? check_all(store, options, why) : err;
 }
 
 enum err store_cassandra_open(const struct store_cassandra_options *options,

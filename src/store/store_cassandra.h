@@ -20,11 +20,16 @@ struct store_cassandra_options {
     const char *keyspace;     // NULL: STORE_CASSANDRA_KEYSPACE
     bool without_by_customer; // leave facts_by_customer and facts_by_day empty
     struct clock clock;
+    // Told of what is not as it should be when the store was opened, and then of what the client has to
+    // say (cql_set_notice); NULL: nobody. On the thread that uses the store; must not call it.
+    cql_notice_fn *notice;
+    void *notice_context;
 };
 
 // Connects and prepares. ERR_UNAVAILABLE, ERR_PERMISSION, ERR_CONFIG as cql_open; ERR_NOT_FOUND when the
 // keyspace or its tables are not there (till setup makes them); ERR_SCHEMA when they are of another version,
-// or written by a later fold.
+// or written by a later fold; ERR_CONFIG when the keyspace is such that acknowledged events could vanish or
+// could not be seen by others (struct store_finding, `refused`).
 MUST_USE enum err store_cassandra_open(const struct store_cassandra_options *options,
                                        struct store **out_store, struct why *why);
 
@@ -39,5 +44,24 @@ MUST_USE enum err store_reader_open_cassandra(const struct store_cassandra_optio
 MUST_USE enum err store_cassandra_setup(const struct store_cassandra_options *options,
                                         const char *replication, bool apply, struct buf *out_cql,
                                         struct why *why);
+
+// --- whether a cluster is what it should be -----------------------------------------------------
+
+enum store_finding_state { STORE_FINDING_OK, STORE_FINDING_WARNING, STORE_FINDING_FAILED };
+
+// Of one thing that was looked at. The texts live until the callback returns.
+struct store_finding {
+    const char *check; // "replication"
+    enum store_finding_state state;
+    bool refused;      // store_cassandra_open does not go on with it
+    const char *found; // "1 copy of everything in dc1"
+    const char *remedy;
+};
+typedef void store_finding_fn(void *context, const struct store_finding *finding);
+
+// Connects and looks at all that a run on this cluster depends on; docs/cassandra.md lists the checks. Only
+// reads: tables of the system and till_settings. What can't be looked at is a finding too.
+void store_cassandra_check(const struct store_cassandra_options *options, store_finding_fn *find,
+                           void *context);
 
 #endif
