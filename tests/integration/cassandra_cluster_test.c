@@ -30,7 +30,7 @@
 #define PAIRS_OUTAGE   400
 #define RATE           "150" // messages a second of each topic, so that they come all along the weather
 #define RATE_FULL      "2000"
-#define OUTAGE_MS      12000
+#define OUTAGE_MS      8000
 #define RSS_GROWTH_MAX (64 << 10) // KiB
 #define SETTLE_MS      (rig_is_full() ? 40 * 60 * 1000 : 180 * 1000)
 
@@ -305,6 +305,11 @@ static void without_a_quorum_everybody_waits_and_then_goes_on(void **state)
     assert_exit_code(rig_wait(orders), 0);
     assert_exit_code(rig_wait(payments), 0);
     listen_for_ms(OUTAGE_MS);
+    rig_set(&rig, "TILL_RUN_NAME=late");
+    const struct outcome *late = RIG_RUN(&rig, "consume", "orders", "--quiet", "--set",
+                                         "cassandra.request_timeout=2s", "--data-dir", "late");
+    assert_exit_code(late, 69); // who is started now does not wait
+    assert_err_has(late, "Cassandra: ");
     for (size_t i = 0; i < SEATS; i++) {
         int64_t growth = rss_of(seats[i].process) - rss[i];
         print_message("%s: %lld KiB, %+lld\n", seats[i].name, (long long)rss[i], (long long)growth);
