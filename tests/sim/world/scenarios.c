@@ -63,6 +63,8 @@ static void draw_calm(struct plan *plan, struct rand *rand)
     draw_processes(plan, rand);
     draw_stories(plan, rand);
     plan->generator.pairs *= 4;
+    // Longer than it takes to know how far the orders are, or shorter.
+    plan->rules.grace_us = rand_below(rand, 2) == 0 ? seconds(20) : plan->rules.grace_us;
 }
 
 static void draw_duplicates(struct plan *plan, struct rand *rand)
