@@ -161,7 +161,7 @@ static void read_any_yaml(const char *path)
 static void every_yaml_file_can_be_read(void **state)
 {
     (void)state;
-    for_each_file("*.yaml", 3, read_any_yaml);
+    for_each_file("*.yaml", 4, read_any_yaml);
 }
 
 static void manifests_name_commands_and_settings_of_till(void **state)
@@ -170,16 +170,17 @@ static void manifests_name_commands_and_settings_of_till(void **state)
     struct reading cluster = {{0}};
     (void)state;
     read_yaml(deploy_path("compose.yaml"), &compose);
-    assert_int_equal(compose.lines, 2); // setup, consume
+    assert_int_equal(compose.lines, 5); // setup, consume orders, payments and dlq, sweep
     read_yaml(deploy_path("kubernetes.yaml"), &cluster);
-    assert_int_equal(cluster.lines, 2);
+    assert_int_equal(cluster.lines, 5);
     assert_int_equal(cluster.settings, 1);
 }
 
-static void configuration_file_has_no_mistake(void **state)
+static void configuration_files_have_no_mistake(void **state)
 {
     (void)state;
     assert_exit_code(TILL("config", "lint", deploy_path("till.yaml")), 0);
+    assert_exit_code(TILL("config", "lint", deploy_path("till-cassandra.yaml")), 0);
 }
 
 static void image_starts_a_command_of_till(void **state)
@@ -251,7 +252,7 @@ static void check_unit(const char *path)
 static void units_start_commands_of_till(void **state)
 {
     (void)state;
-    for_each_file("*.service", 2, check_unit);
+    for_each_file("*.service", 3, check_unit);
 }
 
 // systemd looks whether the program is there, so it is told where this one is.
@@ -281,7 +282,7 @@ static void units_are_verified_by_systemd(void **state)
         print_message("systemd-analyze is not installed: the units were not verified\n");
         skip();
     }
-    for_each_file("*.service", 2, verify_unit);
+    for_each_file("*.service", 3, verify_unit);
 }
 
 // --- stopping -----------------------------------------------------------------------------------
@@ -302,6 +303,7 @@ static void stopping_waits_longer_than_a_drain_may_take(void **state)
     assert_out_has(TILL("config", "show", "--output", "csv"), "run.drain_timeout,30s");
     assert_longer_than_a_drain("till.service", "\nTimeoutStopSec=");
     assert_longer_than_a_drain("till-consume@.service", "\nTimeoutStopSec=");
+    assert_longer_than_a_drain("till-sweep.service", "\nTimeoutStopSec=");
     assert_longer_than_a_drain("compose.yaml", " stop_grace_period: ");
     assert_longer_than_a_drain("kubernetes.yaml", " terminationGracePeriodSeconds: ");
 }
@@ -311,7 +313,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SYSTEM_TEST(every_yaml_file_can_be_read),
         SYSTEM_TEST(manifests_name_commands_and_settings_of_till),
-        SYSTEM_TEST(configuration_file_has_no_mistake),
+        SYSTEM_TEST(configuration_files_have_no_mistake),
         SYSTEM_TEST(image_starts_a_command_of_till),
         SYSTEM_TEST(units_start_commands_of_till),
         SYSTEM_TEST(units_are_verified_by_systemd),
