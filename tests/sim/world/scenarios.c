@@ -162,6 +162,7 @@ static void draw_bucket_closing(struct plan *plan, struct rand *rand)
     plan->rules.grace_us = rand_below(rand, 2) == 0 ? 0 : seconds(1) / 10;
     plan->rules.bucket_us = seconds(1) / 10;
     plan->rules.max_hold_us = 0;
+    plan->rules.quiet_us = 0; // a start after a death waits for that long
     plan->rules.shards = 1;
     plan->cluster.latency_max_us = seconds(1) / 4;
     plan->cluster.lost_ppm = 30000;
@@ -311,7 +312,8 @@ static void draw_embedded(struct plan *plan, struct rand *rand)
     plan->whole_seats = 1;
 }
 
-// Notes reach a minority while their writers die or time out, and payments of the same few orders go on.
+// Notes reach a minority while their writers wake up late, die or time out, and payments of the same few
+// orders go on.
 static void draw_notes_in_doubt(struct plan *plan, struct rand *rand)
 {
     plan->order_seats = 2;
@@ -324,15 +326,16 @@ static void draw_notes_in_doubt(struct plan *plan, struct rand *rand)
     plan->producer_rate = 5 * (1 + rand_below(rand, 4));
     plan->rules.grace_us = 0;
     plan->rules.max_hold_us = 0;
+    plan->rules.quiet_us = 0; // a start after a death waits for that long
     plan->rules.bucket_us = seconds(1) / 10;
     plan->broker.lease_us = seconds(1);
-    plan->cluster.lost_ppm = 150000;
+    plan->cluster.lost_ppm = 250000;
     plan->cluster.answer_lost_ppm = 50000;
     plan->cluster.latency_max_us = 20000;
     plan->cluster.timeout_us = seconds(1) / 4;
     plan->crash = (struct misfortune){seconds(1) / 5, seconds(1)};
-    plan->kill = (struct misfortune){seconds(1) / 10, seconds(1)};
-    plan->stall = (struct misfortune){seconds(1) / 4, seconds(3)};
+    plan->kill = (struct misfortune){seconds(2), seconds(1)};
+    plan->stall = (struct misfortune){seconds(1) / 20, seconds(2)};
     plan->trouble_us = seconds(15);
 }
 
