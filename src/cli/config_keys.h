@@ -104,8 +104,6 @@ enum pubsub_identity_kind { PUBSUB_IDENTITY_GOOGLE, PUBSUB_IDENTITY_NONE };
       "how long a start waits for the service before it gives up")                                 \
     X(dead_letters_max_age, "dead_letters.max_age", DURATION, "30d", 1 * MIN, 3650 * DAY, NULL,    \
       "after this a dead letter is checked no more and counts as expired")                         \
-    X(store_kind, "store.kind", CHOICE, "embedded", 0, 0, store_kind_names,                        \
-      "where events and facts are kept")                                                           \
     X(cassandra_contact_points, "cassandra.contact_points", TEXT, "127.0.0.1", 0, 0, NULL,         \
       "HOST or HOST:PORT of some nodes, by comma; the others are found")                           \
     X(cassandra_keyspace, "cassandra.keyspace", TEXT, "ecom_store", 0, 0, NULL,                    \
@@ -133,6 +131,8 @@ enum pubsub_identity_kind { PUBSUB_IDENTITY_GOOGLE, PUBSUB_IDENTITY_NONE };
       "requests that may be open at a node at once")                                               \
     X(cassandra_request_timeout, "cassandra.request_timeout", DURATION, "12s", 1 * SEC, 5 * MIN,   \
       NULL, "how long a request may take; more than the server's own timeouts")                    \
+    X(store_kind, "store.kind", CHOICE, "embedded", 0, 0, store_kind_names,                        \
+      "where events and facts are kept")                                                           \
     X(store_customer_index, "store.customer_index", BOOL, "true", 0, 0, NULL,                      \
       "keep the indexes of orders by customer and by day")                                         \
     X(run_name, "run.name", OPTIONAL, "", 0, 0, NULL,                                              \

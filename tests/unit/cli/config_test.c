@@ -356,9 +356,29 @@ static void one_file_is_checked_alone(void **state)
     assert_int_equal(unlink("till.yaml"), 0);
 }
 
+static struct text section_of(size_t key)
+{
+    const char *path = config_keys[key].path;
+    return (struct text){path, strcspn(path, ".")};
+}
+
+// A file in which a section comes twice is refused, so one that is written from this table must not have one.
+static void keys_of_a_section_stand_together(void **state)
+{
+    (void)state;
+    for (size_t key = 2; key < CONFIG_KEY_COUNT; key++) {
+        for (size_t before = 0; before + 1 < key; before++) {
+            if (text_equal(section_of(before), section_of(key))) {
+                assert_true(text_equal(section_of(key - 1), section_of(key)));
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keys_of_a_section_stand_together),
         cmocka_unit_test(stronger_places_win),
         cmocka_unit_test(places_add_up_key_by_key),
         cmocka_unit_test(defaults_are_the_documented_ones),
